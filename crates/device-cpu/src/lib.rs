@@ -1,0 +1,1 @@
+//! The CPU device: packed weights, kernels per instruction set, fused operators, arenas.

@@ -1,0 +1,1 @@
+//! The engine: lanes, queue, batching policy, tickets, statistics.

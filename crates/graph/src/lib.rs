@@ -1,0 +1,1 @@
+//! Graphs: operators, shapes, validation, passes, and the reference interpreter.

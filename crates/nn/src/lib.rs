@@ -1,0 +1,1 @@
+//! Layers in PyTorch's vocabulary that build graphs, and the study's models.

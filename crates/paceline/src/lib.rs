@@ -1,0 +1,1 @@
+//! Runs neural networks for many callers at once on one device.

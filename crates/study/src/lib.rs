@@ -1,0 +1,1 @@
+//! Load generators, the scaling study, reports.
