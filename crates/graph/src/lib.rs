@@ -1,1 +1,31 @@
-//! Graphs: operators, shapes, validation, passes, and the reference interpreter.
+//! Models as data: operators on tensors, weights, named inputs and outputs, with a symbolic batch axis.
+//!
+//! A [`Graph`] is built with a [`GraphBuilder`], which checks every node when it is added, and is immutable
+//! afterwards. Passes ([`passes`]) are functions from graph to graph. [`reference::evaluate`] computes a graph slowly and
+//! obviously, accumulating in f64: it is the oracle that every device is compared with.
+//!
+//! **Not here**: anything about how a graph runs fast. Devices compile graphs; this crate knows no device.
+
+mod builder;
+mod dim;
+mod dtype;
+mod error;
+mod graph;
+mod op;
+mod ops;
+pub mod passes;
+pub mod reference;
+mod tensor;
+
+pub use builder::GraphBuilder;
+pub use dim::{Dim, Shape};
+pub use dtype::DType;
+pub use error::{GraphError, Problem};
+pub use graph::{Graph, Node, Output, Source, Value, ValueInfo, ValueType};
+pub use op::{Activation, Op};
+pub use ops::{
+    Attention, AveragePool, BatchNorm, Binary, BinaryOp, Concat, Conv, ConvTranspose, Embedding,
+    GlobalAveragePool, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Pad, Reduce, ReduceOp, Reshape,
+    RmsNorm, Slice, Softmax, Split, Transpose, Unary, UnaryOp,
+};
+pub use tensor::{Data, Tensor, TensorError};

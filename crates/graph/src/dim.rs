@@ -1,0 +1,129 @@
+//! Shapes with a symbolic batch axis.
+
+use std::fmt;
+
+/// The length of one axis: known, or a multiple of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dim {
+    /// A length known when the graph is built.
+    Fixed(usize),
+    /// This many elements a sample: `Batch(1)` is the batch axis itself, `Batch(32)` is the batch axis merged with an axis
+    /// of 32, as `[N, 32, d]` reshaped to `[N * 32, d]` has it.
+    Batch(usize),
+}
+
+impl Dim {
+    /// The batch axis.
+    pub const BATCH: Dim = Dim::Batch(1);
+
+    /// Whether the length depends on the batch.
+    pub fn is_batch(self) -> bool {
+        matches!(self, Dim::Batch(_))
+    }
+
+    /// The length when the batch has `batch` samples.
+    pub fn resolve(self, batch: usize) -> usize {
+        match self {
+            Dim::Fixed(length) => length,
+            Dim::Batch(each) => each * batch,
+        }
+    }
+
+    /// The length, or for a batch dimension its length for one sample.
+    pub fn per_sample(self) -> usize {
+        self.resolve(1)
+    }
+}
+
+impl From<usize> for Dim {
+    fn from(length: usize) -> Self {
+        Dim::Fixed(length)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Fixed(length) => write!(f, "{length}"),
+            Dim::Batch(1) => f.write_str("N"),
+            Dim::Batch(each) => write!(f, "{each}N"),
+        }
+    }
+}
+
+/// The axes of a value. At most one of them is a batch dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Shape(Vec<Dim>);
+
+impl Shape {
+    /// A shape of these axes.
+    pub fn new(dims: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
+        Shape(dims.into_iter().map(Into::into).collect())
+    }
+
+    /// `[N, per_sample...]`.
+    pub fn batched(per_sample: &[usize]) -> Self {
+        Shape(std::iter::once(Dim::BATCH).chain(per_sample.iter().map(|&d| Dim::Fixed(d))).collect())
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The axes in order.
+    pub fn dims(&self) -> &[Dim] {
+        &self.0
+    }
+
+    /// The axis whose length depends on the batch, if one does.
+    pub fn batch_axis(&self) -> Option<usize> {
+        self.0.iter().position(|d| d.is_batch())
+    }
+
+    /// The lengths when the batch has `batch` samples.
+    pub fn resolve(&self, batch: usize) -> Vec<usize> {
+        self.0.iter().map(|d| d.resolve(batch)).collect()
+    }
+
+    /// Elements in one sample (all elements, when no axis is a batch dimension); `None` when that overflows.
+    pub fn elements_per_sample(&self) -> Option<usize> {
+        self.0.iter().try_fold(1usize, |n, d| n.checked_mul(d.per_sample()))
+    }
+
+    /// The lengths, when none depends on the batch.
+    pub fn fixed(&self) -> Option<Vec<usize>> {
+        self.batch_axis().is_none().then(|| self.resolve(1))
+    }
+}
+
+impl<D: Into<Dim>, const R: usize> From<[D; R]> for Shape {
+    fn from(dims: [D; R]) -> Self {
+        Shape::new(dims)
+    }
+}
+
+impl From<Vec<Dim>> for Shape {
+    fn from(dims: Vec<Dim>) -> Self {
+        Shape(dims)
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(dims: &[usize]) -> Self {
+        Shape::new(dims.iter().copied())
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (i, d) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{d}")?;
+        }
+        f.write_str("]")
+    }
+}
