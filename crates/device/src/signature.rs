@@ -1,0 +1,64 @@
+//! What a program takes and gives, and in which batch sizes.
+
+use paceline_graph::{DType, Graph, Value};
+
+/// The inputs and outputs of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// In the graph's order.
+    pub inputs: Vec<Port>,
+    /// In the graph's order.
+    pub outputs: Vec<Port>,
+    /// Whether axis 0 of every input and output is the batch. If not, one request is one execution.
+    pub batched: bool,
+}
+
+/// One input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name in the graph.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The shape of one sample, without the batch axis; the whole shape, when there is no batch.
+    pub shape: Vec<usize>,
+    /// Elements in one sample.
+    pub elements: usize,
+}
+
+impl Signature {
+    /// The signature of a graph.
+    pub fn of(graph: &Graph) -> Self {
+        let batched = graph.is_batched();
+        let port = |name: &str, value: Value| {
+            let ty = &graph.value(value).ty;
+            let shape = ty.shape.resolve(1).split_off(usize::from(batched));
+            let elements = shape.iter().product();
+            Port { name: name.to_string(), dtype: ty.dtype, shape, elements }
+        };
+        Signature {
+            inputs: graph.inputs().iter().map(|&v| port(&graph.value(v).name, v)).collect(),
+            outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
+            batched,
+        }
+    }
+}
+
+/// The batch sizes that one execution may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchSizes {
+    /// Any size from 0 to this one, at the cost of its samples.
+    UpTo(usize),
+    /// These sizes are prepared, ascending; a smaller batch runs in the next larger one.
+    Buckets(Vec<usize>),
+}
+
+impl BatchSizes {
+    /// The largest batch that one execution may have.
+    pub fn max(&self) -> usize {
+        match self {
+            BatchSizes::UpTo(max) => *max,
+            BatchSizes::Buckets(sizes) => sizes.last().copied().unwrap_or(0),
+        }
+    }
+}
