@@ -1,0 +1,73 @@
+//! One table of kernels per instruction set.
+//!
+//! To add a kernel, write `#[inline(always)] pub(crate) unsafe fn name<V: Vector>(..)` in its own module and one line
+//! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
+//! machine has the instruction set is what holding a [`KernelSet`] proves).
+
+use super::isa::Isa;
+use super::vector;
+
+/// Declares [`KernelSet`] from lines `name: fn(argument: Type, ..) -> Output = module::function;`.
+macro_rules! kernel_sets {
+    ($($(#[$doc:meta])* $name:ident: fn($($arg:ident: $ty:ty),*) $(-> $out:ty)? = $($kernel:ident)::+;)*) => {
+        /// Every kernel, compiled for one instruction set.
+        pub(crate) struct KernelSet {
+            /// The instruction set.
+            pub isa: Isa,
+            /// The lanes of one register.
+            pub lanes: usize,
+            $($(#[$doc])* pub $name: unsafe fn($($ty),*) $(-> $out)?,)*
+        }
+        #[cfg(target_arch = "x86_64")]
+        kernel_sets! { @set AVX512 Avx512 #[target_feature(enable = "avx512f")]
+            $($name: fn($($arg: $ty),*) $(-> $out)? = $($kernel)::+;)* }
+        #[cfg(target_arch = "x86_64")]
+        kernel_sets! { @set AVX2 Avx2 #[target_feature(enable = "avx2,fma")]
+            $($name: fn($($arg: $ty),*) $(-> $out)? = $($kernel)::+;)* }
+        #[cfg(target_arch = "aarch64")]
+        kernel_sets! { @set NEON Neon #[target_feature(enable = "neon")]
+            $($name: fn($($arg: $ty),*) $(-> $out)? = $($kernel)::+;)* }
+        kernel_sets! { @set PORTABLE Portable #[inline(never)]
+            $($name: fn($($arg: $ty),*) $(-> $out)? = $($kernel)::+;)* }
+    };
+    (@set $static:ident $vector:ident #[$features:meta]
+        $($name:ident: fn($($arg:ident: $ty:ty),*) $(-> $out:ty)? = $($kernel:ident)::+;)*) => {
+        static $static: KernelSet = {
+            $(
+                #[$features]
+                unsafe fn $name($($arg: $ty),*) $(-> $out)? {
+                    // SAFETY: the caller's promise to the kernel; the features are enabled here.
+                    unsafe { $($kernel)::+::<vector::$vector>($($arg),*) }
+                }
+            )*
+            KernelSet { isa: Isa::$vector, lanes: <vector::$vector as vector::Vector>::LANES, $($name,)* }
+        };
+    };
+}
+
+impl KernelSet {
+    /// The kernels of an instruction set, or `None` if this machine cannot run it.
+    pub fn of(isa: Isa) -> Option<&'static KernelSet> {
+        if !isa.is_available() {
+            return None;
+        }
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(&AVX512),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(&AVX2),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(&NEON),
+            Isa::Portable => Some(&PORTABLE),
+            _ => None,
+        }
+    }
+
+    /// The kernels of every instruction set that this machine can run, best first.
+    #[cfg(test)]
+    pub fn all() -> Vec<&'static KernelSet> {
+        Isa::available().into_iter().filter_map(Self::of).collect()
+    }
+}
+
+kernel_sets! {}
