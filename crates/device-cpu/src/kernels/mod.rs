@@ -5,5 +5,6 @@
 //! that depends on its own sizes alone, never on how many rows or samples travel with it.
 
 pub(crate) mod isa;
+pub(crate) mod math;
 pub(crate) mod set;
 pub(crate) mod vector;

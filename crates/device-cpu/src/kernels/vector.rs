@@ -121,5 +121,36 @@ pub(crate) trait Kernel {
     unsafe fn run<V: Vector>(self) -> Self::Output;
 }
 
+/// Runs a kernel on every instruction set of this machine.
+#[cfg(test)]
+macro_rules! on_every_isa {
+    ($kernel:expr) => {
+        for isa in $crate::kernels::isa::Isa::available() {
+            // SAFETY: the machine has the instruction set.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::kernels::isa::Isa::Avx512 => {
+                        <$crate::kernels::vector::Avx512 as $crate::kernels::vector::Vector>::enter($kernel)
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::kernels::isa::Isa::Avx2 => {
+                        <$crate::kernels::vector::Avx2 as $crate::kernels::vector::Vector>::enter($kernel)
+                    }
+                    #[cfg(target_arch = "aarch64")]
+                    $crate::kernels::isa::Isa::Neon => {
+                        <$crate::kernels::vector::Neon as $crate::kernels::vector::Vector>::enter($kernel)
+                    }
+                    _ => {
+                        <$crate::kernels::vector::Portable as $crate::kernels::vector::Vector>::enter($kernel)
+                    }
+                }
+            }
+        }
+    };
+}
+#[cfg(test)]
+pub(crate) use on_every_isa;
+
 #[cfg(test)]
 mod tests;

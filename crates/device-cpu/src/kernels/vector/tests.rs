@@ -1,27 +1,6 @@
 //! Every vector type against plain arithmetic on extreme and ordinary values.
 
 use super::*;
-use crate::kernels::isa::Isa;
-
-/// Runs a kernel on every instruction set of this machine.
-macro_rules! on_every_isa {
-    ($kernel:expr) => {
-        for isa in Isa::available() {
-            // SAFETY: the machine has the instruction set.
-            unsafe {
-                match isa {
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => Avx512::enter($kernel),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 => Avx2::enter($kernel),
-                    #[cfg(target_arch = "aarch64")]
-                    Isa::Neon => Neon::enter($kernel),
-                    _ => Portable::enter($kernel),
-                }
-            }
-        }
-    };
-}
 
 const VALUES: [f32; 20] = [
     0.0,
