@@ -1,7 +1,12 @@
 //! Products of matrices.
 
 use super::Operator;
-use crate::{Activation, Problem, Tensor, ValueType};
+use super::broadcast::{broadcast, broadcast_strides};
+use super::check::Arguments;
+use super::elementwise::activate;
+use super::index::{elements, offsets};
+use super::operands::{f32s, optional_f32s, rounded, sum, tensor};
+use crate::{Activation, DType, Dim, Problem, Tensor, ValueType};
 
 /// Matrix product of the last two axes, the axes before them broadcast as in NumPy.
 ///
@@ -25,12 +30,58 @@ impl Operator for MatMul {
         "MatMul"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<2>::f32(inputs, ["a", "b"], [])?;
+        let [a, b] = arguments.required.map(|ty| ty.shape.dims());
+        arguments.expect(!a.is_empty() && !b.is_empty(), || "a and b with at least one axis".into())?;
+        let (a_lead, m, a_k) = match *a {
+            [ref lead @ .., m, k] => (lead, Some(m), k),
+            _ => (&[][..], None, a[0]),
+        };
+        let (b_lead, b_k, n) = match *b {
+            [ref lead @ .., k, n] => (lead, k, Some(n)),
+            _ => (&[][..], b[0], None),
+        };
+        arguments.expect(!a_k.is_batch() && !b_k.is_batch(), || {
+            "a product that does not sum over the batch: a [..., m, k], b [..., k, n] with k an axis that is not the batch"
+                .into()
+        })?;
+        arguments.expect(a_k == b_k, || "a [..., m, k] and b [..., k, n] with the same k".into())?;
+        let mut dims = broadcast(a_lead, b_lead)
+            .ok_or_else(|| arguments.problem("axes before the last two that broadcast together"))?;
+        dims.extend(m.into_iter().chain(n));
+        arguments.expect(dims.iter().filter(|d| d.is_batch()).count() <= 1, || {
+            "a and b whose product has at most one axis that depends on the batch".into()
+        })?;
+        Ok(vec![ValueType::new(DType::F32, dims)])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let (a, b) = (tensor(inputs, 0).shape(), tensor(inputs, 1).shape());
+        let (a_lead, m, k) = match *a {
+            [ref lead @ .., m, k] => (lead, m, k),
+            _ => (&[][..], 1, a[0]),
+        };
+        let (b_lead, n) = match *b {
+            [ref lead @ .., _, n] => (lead, n),
+            _ => (&[][..], 1),
+        };
+        let own_axes = usize::from(a.len() > 1) + usize::from(b.len() > 1);
+        let lead = &outputs[0][..outputs[0].len() - own_axes];
+        let walk = |from: &[usize]| offsets(lead, &broadcast_strides(from, lead));
+        let (a, b) = (f32s(inputs, 0), f32s(inputs, 1));
+        let mut values = Vec::new();
+        for (i, j) in walk(a_lead).into_iter().zip(walk(b_lead)) {
+            for row in 0..m {
+                for column in 0..n {
+                    let products = (0..k).map(|t| {
+                        f64::from(a[(i * m + row) * k + t]) * f64::from(b[(j * k + t) * n + column])
+                    });
+                    values.push(sum(products));
+                }
+            }
+        }
+        vec![rounded(&outputs[0], values)]
     }
 }
 
@@ -39,11 +90,38 @@ impl Operator for Linear {
         "Linear"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<2, 2>::f32(inputs, ["x", "weight"], ["bias", "residual"])?;
+        let ([x, weight], [bias, residual]) = (arguments.required, arguments.optional);
+        let Some((&features, lead)) = x.shape.dims().split_last() else {
+            return Err(arguments.problem("x [..., in] with at least one axis"));
+        };
+        arguments.expect(!features.is_batch(), || "x [..., in] whose last axis is not the batch".into())?;
+        let out = match *weight.shape.dims() {
+            [out @ Dim::Fixed(_), inner] if inner == features => out,
+            _ => return Err(arguments.problem(format!("weight [out, {features}] to match x"))),
+        };
+        let dims: Vec<Dim> = lead.iter().copied().chain([out]).collect();
+        arguments.shape("bias", bias, &[out], "weight")?;
+        arguments.shape("residual", residual, &dims, "the output")?;
+        Ok(vec![ValueType::new(DType::F32, dims)])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let [out, features] = *tensor(inputs, 1).shape() else {
+            unreachable!("the shape rule checks weight")
+        };
+        let (x, weight) = (f32s(inputs, 0), f32s(inputs, 1));
+        let (bias, residual) = (optional_f32s(inputs, 2), optional_f32s(inputs, 3));
+        let values = (0..elements(&outputs[0])).map(|index| {
+            let (row, column) = (index / out, index % out);
+            let x = &x[row * features..(row + 1) * features];
+            let weight = &weight[column * features..(column + 1) * features];
+            let product = sum(x.iter().zip(weight).map(|(&x, &w)| f64::from(x) * f64::from(w)));
+            let bias = bias.map_or(0.0, |bias| f64::from(bias[column]));
+            let residual = residual.map_or(0.0, |residual| f64::from(residual[index]));
+            activate(self.activation, product + bias + residual)
+        });
+        vec![rounded(&outputs[0], values)]
     }
 }

@@ -1,12 +1,16 @@
 //! One file a family of operators: documentation, shape rule and reference evaluation side by side.
 
 mod attention;
+mod broadcast;
+mod check;
 mod conv;
 mod elementwise;
 mod embedding;
+mod index;
 mod layout;
 mod linear;
 mod norm;
+mod operands;
 mod pool;
 mod reduce;
 

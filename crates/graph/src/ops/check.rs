@@ -1,0 +1,146 @@
+//! What most shape rules check: which inputs there are, their element types, their axes.
+
+use std::fmt;
+
+use super::index::position;
+use crate::{DType, Dim, Problem, Shape, ValueType};
+
+/// The inputs of an operator that takes `R` required ones and then `O` optional ones, with the names its documentation
+/// gives them.
+pub(super) struct Arguments<'a, const R: usize, const O: usize = 0> {
+    /// The required inputs, in order.
+    pub required: [&'a ValueType; R],
+    /// The optional inputs, in order.
+    pub optional: [Option<&'a ValueType>; O],
+    names: ([&'static str; R], [&'static str; O]),
+}
+
+impl<'a, const R: usize, const O: usize> Arguments<'a, R, O> {
+    /// The inputs by name; an error if a required one is missing or there are too many.
+    pub fn new(
+        types: &[Option<&'a ValueType>],
+        required: [&'static str; R],
+        optional: [&'static str; O],
+    ) -> Result<Self, Problem> {
+        let at = |i: usize| types.get(i).copied().flatten();
+        if types.len() > R + O || (0..R).any(|i| at(i).is_none()) {
+            let names: Vec<String> = required
+                .iter()
+                .map(ToString::to_string)
+                .chain(optional.iter().map(|name| format!("optional {name}")))
+                .collect();
+            let given: Vec<String> =
+                types.iter().map(|ty| ty.map_or("nothing".into(), ToString::to_string)).collect();
+            let inputs = if types.len() == 1 { "input" } else { "inputs" };
+            return Err(Problem::new(
+                format!("inputs {}", names.join(", ")),
+                format!("{} {inputs} ({})", types.len(), given.join(", ")),
+            ));
+        }
+        Ok(Arguments {
+            required: std::array::from_fn(|i| at(i).expect("just checked")),
+            optional: std::array::from_fn(|i| at(R + i)),
+            names: (required, optional),
+        })
+    }
+
+    /// The same, for an operator whose inputs are all f32.
+    pub fn f32(
+        types: &[Option<&'a ValueType>],
+        required: [&'static str; R],
+        optional: [&'static str; O],
+    ) -> Result<Self, Problem> {
+        let arguments = Self::new(types, required, optional)?;
+        for (name, ty) in arguments.given() {
+            arguments.dtype(name, ty, DType::F32)?;
+        }
+        Ok(arguments)
+    }
+
+    /// A problem with these inputs.
+    pub fn problem(&self, expected: impl Into<String>) -> Problem {
+        Problem::new(expected, self.to_string())
+    }
+
+    /// Passes if `condition` holds; otherwise a problem with these inputs.
+    pub fn expect(&self, condition: bool, expected: impl FnOnce() -> String) -> Result<(), Problem> {
+        if condition { Ok(()) } else { Err(self.problem(expected())) }
+    }
+
+    /// Passes if `ty` has the element type `dtype`.
+    pub fn dtype(&self, name: &str, ty: &ValueType, dtype: DType) -> Result<(), Problem> {
+        self.expect(ty.dtype == dtype, || format!("{name} of {dtype}"))
+    }
+
+    /// Passes if `ty` is left out or has exactly these axes.
+    pub fn shape(
+        &self,
+        name: &str,
+        ty: Option<&ValueType>,
+        dims: &[Dim],
+        to_match: &str,
+    ) -> Result<(), Problem> {
+        let expected = || format!("{name} {} to match {to_match}", Shape::from(dims.to_vec()));
+        self.expect(ty.is_none_or(|ty| ty.shape.dims() == dims), expected)
+    }
+
+    /// The lengths of axes none of which may depend on the batch.
+    pub fn fixed(&self, name: &str, dims: &[Dim]) -> Result<Vec<usize>, Problem> {
+        fixed(dims).ok_or_else(|| self.problem(format!("{name} not to depend on the batch")))
+    }
+
+    /// The position of `axis`, which may be negative, among the axes of the first input.
+    pub fn axis(&self, axis: isize) -> Result<usize, Problem> {
+        let rank = self.required[0].shape.rank();
+        let in_range = if axis < 0 { axis.unsigned_abs() <= rank } else { axis.unsigned_abs() < rank };
+        if in_range {
+            return Ok(position(axis, rank));
+        }
+        let expected = match rank {
+            0 => "an input with at least one axis".into(),
+            _ => format!("an axis from -{rank} to {}", rank - 1),
+        };
+        Err(Problem::new(expected, format!("axis {axis} of {self}")))
+    }
+
+    /// The position and the length of `axis`, which may be negative but not the batch, among the axes of the first input.
+    pub fn axis_of_one_sample(&self, axis: isize) -> Result<(usize, usize), Problem> {
+        let position = self.axis(axis)?;
+        match self.required[0].shape.dims()[position] {
+            Dim::Fixed(length) => Ok((position, length)),
+            Dim::Batch(_) => {
+                Err(Problem::new("an axis that is not the batch", format!("axis {axis} of {self}")))
+            }
+        }
+    }
+
+    fn given(&self) -> impl Iterator<Item = (&'static str, &'a ValueType)> {
+        let required = self.names.0.into_iter().zip(self.required);
+        let optional = self.names.1.into_iter().zip(self.optional);
+        required.chain(optional.filter_map(|(name, ty)| Some((name, ty?))))
+    }
+}
+
+impl<const R: usize, const O: usize> fmt::Display for Arguments<'_, R, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (name, ty)) in self.given().enumerate() {
+            let comma = if i > 0 { ", " } else { "" };
+            write!(f, "{comma}{name} {ty}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The lengths, when none depends on the batch.
+pub(super) fn fixed(dims: &[Dim]) -> Option<Vec<usize>> {
+    dims.iter().map(|d| if let Dim::Fixed(length) = d { Some(*length) } else { None }).collect()
+}
+
+/// Passes if `epsilon` can be added to a variance.
+pub(super) fn check_epsilon(epsilon: f32) -> Result<(), Problem> {
+    if epsilon.is_finite() && epsilon >= 0.0 {
+        Ok(())
+    } else {
+        Err(Problem::new("an epsilon that is finite and not negative", format!("epsilon {epsilon}")))
+    }
+}

@@ -1,0 +1,42 @@
+//! What reference evaluations share: reading inputs, summing, making results.
+
+use crate::{Data, Tensor};
+
+/// A required input.
+pub(super) fn tensor<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> &'a Tensor {
+    inputs[index].expect("the shape rule checks that required inputs are there")
+}
+
+/// An optional input; it may be left out at the end of the list as well.
+pub(super) fn optional<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> Option<&'a Tensor> {
+    inputs.get(index).copied().flatten()
+}
+
+/// The elements of a required f32 input.
+pub(super) fn f32s<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> &'a [f32] {
+    elements(tensor(inputs, index))
+}
+
+/// The elements of an optional f32 input.
+pub(super) fn optional_f32s<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> Option<&'a [f32]> {
+    optional(inputs, index).map(elements)
+}
+
+/// A result of these elements.
+pub(super) fn result(shape: &[usize], data: impl Into<Data>) -> Tensor {
+    Tensor::new(shape, data).expect("an evaluation computes as many elements as the shape rule says")
+}
+
+/// A result rounded to f32, once.
+pub(super) fn rounded(shape: &[usize], values: impl IntoIterator<Item = f64>) -> Tensor {
+    result(shape, values.into_iter().map(|v| v as f32).collect::<Vec<f32>>())
+}
+
+/// The sum in order, beginning with 0 (the standard library's begins with -0).
+pub(super) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().fold(0.0, |sum, value| sum + value)
+}
+
+fn elements(tensor: &Tensor) -> &[f32] {
+    tensor.as_f32().expect("the shape rule checks element types")
+}
