@@ -47,6 +47,11 @@ impl<'a> Batch<'a> {
         Self::default()
     }
 
+    /// A batch without parts, with room for this many.
+    pub fn with_capacity(parts: usize) -> Self {
+        Batch { parts: SmallVec::with_capacity(parts), samples: 0 }
+    }
+
     /// A batch of one part.
     pub fn of(part: Part<'a>) -> Self {
         let mut batch = Self::new();

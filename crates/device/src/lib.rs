@@ -14,6 +14,7 @@
 
 mod batch;
 mod error;
+pub mod fake;
 mod signature;
 
 use std::sync::Arc;
