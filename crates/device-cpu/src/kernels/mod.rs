@@ -4,7 +4,13 @@
 //! set. They know nothing of graphs: sizes and slices in, numbers out. Every output element is computed in an order
 //! that depends on its own sizes alone, never on how many rows or samples travel with it.
 
+pub(crate) mod activation;
+pub(crate) mod elementwise;
+pub(crate) mod gemm;
 pub(crate) mod isa;
 pub(crate) mod math;
+pub(crate) mod pack;
+pub(crate) mod row;
 pub(crate) mod set;
+mod tile;
 pub(crate) mod vector;

@@ -4,8 +4,11 @@
 //! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
+use super::elementwise::{self, RowOperand};
+use super::gemm::GemmCall;
 use super::isa::Isa;
-use super::vector;
+use super::{gemm, pack, vector};
+use paceline_graph::{BinaryOp, UnaryOp};
 
 /// Declares [`KernelSet`] from lines `name: fn(argument: Type, ..) -> Output = module::function;`.
 macro_rules! kernel_sets {
@@ -16,6 +19,8 @@ macro_rules! kernel_sets {
             pub isa: Isa,
             /// The lanes of one register.
             pub lanes: usize,
+            /// The columns of a panel of packed weights.
+            pub panel_columns: usize,
             $($(#[$doc])* pub $name: unsafe fn($($ty),*) $(-> $out)?,)*
         }
         #[cfg(target_arch = "x86_64")]
@@ -40,7 +45,9 @@ macro_rules! kernel_sets {
                     unsafe { $($kernel)::+::<vector::$vector>($($arg),*) }
                 }
             )*
-            KernelSet { isa: Isa::$vector, lanes: <vector::$vector as vector::Vector>::LANES, $($name,)* }
+            const LANES: usize = <vector::$vector as vector::Vector>::LANES;
+            const PANEL_COLUMNS: usize = LANES * <vector::$vector as vector::Vector>::PANEL_VECTORS;
+            KernelSet { isa: Isa::$vector, lanes: LANES, panel_columns: PANEL_COLUMNS, $($name,)* }
         };
     };
 }
@@ -70,4 +77,9 @@ impl KernelSet {
     }
 }
 
-kernel_sets! {}
+kernel_sets! {
+    /// A matrix product; call [`super::gemm::GemmArgs::run`].
+    gemm: fn(call: &GemmCall) = gemm::gemm;
+    /// Packs the rows of a matrix as columns of panels; call [`super::pack::pack_rows`].
+    pack: fn(rows: *const f32, row_stride: usize, n: usize, k: usize, panels: *mut f32) = pack::pack;
+}

@@ -33,6 +33,12 @@ pub(crate) use portable::Portable;
 pub(crate) trait Vector: Copy {
     /// The number of lanes.
     const LANES: usize;
+    /// The registers that one row of a panel of packed weights fills: see [`super::pack`].
+    const PANEL_VECTORS: usize;
+    /// The most rows of a matrix product that one tile computes.
+    const TILE_ROWS: usize;
+    /// The registers that a tile may use for sums; the others hold operands.
+    const TILE_SUMS: usize;
 
     /// Runs a kernel in a function of its own compiled with this instruction set: for code too large, or
     /// instantiated too often, to be inlined where it is called.
@@ -100,6 +106,10 @@ pub(crate) trait Vector: Copy {
     unsafe fn reduce_add(self) -> f32;
     /// The largest lane, or NaN if any lane is NaN.
     unsafe fn reduce_max(self) -> f32;
+
+    /// Asks for the cache line at an address, which need not be readable.
+    #[inline(always)]
+    unsafe fn prefetch(_at: *const f32) {}
 
     /// 0 in every lane.
     #[inline(always)]

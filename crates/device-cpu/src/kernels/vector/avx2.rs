@@ -22,10 +22,17 @@ unsafe fn first(n: usize) -> __m256i {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Vector for Avx2 {
     const LANES: usize = 8;
+    const PANEL_VECTORS: usize = 2;
+    const TILE_ROWS: usize = 6;
+    const TILE_SUMS: usize = 12;
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
         unsafe { kernel.run::<Self>() }
+    }
+    #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

@@ -33,10 +33,17 @@ unsafe fn with_sign(values: __m512, signs: __m512) -> __m512 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Vector for Avx512 {
     const LANES: usize = 16;
+    const PANEL_VECTORS: usize = 2;
+    const TILE_ROWS: usize = 14;
+    const TILE_SUMS: usize = 28;
 
     #[target_feature(enable = "avx512f")]
     unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
         unsafe { kernel.run::<Self>() }
+    }
+    #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

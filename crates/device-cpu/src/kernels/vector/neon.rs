@@ -11,6 +11,9 @@ pub(crate) struct Neon(float32x4_t);
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Vector for Neon {
     const LANES: usize = 4;
+    const PANEL_VECTORS: usize = 4;
+    const TILE_ROWS: usize = 6;
+    const TILE_SUMS: usize = 24;
 
     #[target_feature(enable = "neon")]
     unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {

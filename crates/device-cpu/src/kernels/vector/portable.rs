@@ -40,6 +40,9 @@ fn min(a: f32, b: f32) -> f32 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Vector for Portable {
     const LANES: usize = 4;
+    const PANEL_VECTORS: usize = 2;
+    const TILE_ROWS: usize = 4;
+    const TILE_SUMS: usize = 8;
 
     #[inline(never)]
     unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {

@@ -1,0 +1,132 @@
+//! The innermost block of a matrix product: a few rows times a few registers of columns, all sums in registers.
+//!
+//! **One order of summation.** Every element starts at its bias and adds its products one by one, from k = 0 up, with
+//! [`Vector::mul_add`]. No tile splits k, so the shape of the tile never shows in the result: a row computed alone
+//! equals, bit for bit, the same row among others.
+//!
+//! A tile of few rows spans several panels, because an addition must not wait for the one before it: with a latency
+//! of four cycles and two units, eight sums in flight are the least that keep both units busy.
+
+use super::vector::{Kernel, Vector};
+
+/// The operands of one tile.
+pub(super) struct Tile {
+    /// The length of every sum.
+    pub k: usize,
+    /// Left operand: row `i` at depth `d` lies at `i * a_stride + d`, or `i * a_stride + a_offsets[d]` for a tile with
+    /// a table.
+    pub a: *const f32,
+    pub a_stride: usize,
+    pub a_offsets: *const u32,
+    /// Right operand: a row of a panel at depth `d` lies at `d * b_stride`, the next panel `b_panel` further.
+    pub b: *const f32,
+    pub b_stride: usize,
+    pub b_panel: usize,
+    /// What to fetch into the cache meanwhile: as many rows of as many values, `b_stride` apart.
+    pub prefetch: *const f32,
+    /// The start of each column's sum: whole registers.
+    pub bias: *const f32,
+    /// Output: row `i` at `i * c_stride`, whole registers.
+    pub c: *mut f32,
+    pub c_stride: usize,
+    /// Added to the sums, laid out as the output; null for nothing.
+    pub residual: *const f32,
+    pub residual_stride: usize,
+    /// Whether negative results become 0.
+    pub relu: bool,
+}
+
+/// A tile of one size, compiled for one instruction set.
+pub(super) type TileFn = unsafe fn(&Tile);
+
+/// Whether tiles of this size exist for `V`.
+pub(super) const fn exists<V: Vector>(rows: usize, vectors: usize) -> bool {
+    rows <= V::TILE_ROWS && rows * vectors <= V::TILE_SUMS
+}
+
+/// The tile of `rows` rows and `vectors` registers of columns, if it exists for `V`.
+#[inline(always)]
+pub(super) fn tile_fn<V: Vector, const TABLE: bool>(rows: usize, vectors: usize) -> Option<TileFn> {
+    macro_rules! sizes {
+        ($($vectors:literal: $($rows:literal)*;)*) => {
+            match (rows, vectors) {
+                $($(($rows, $vectors) if const { exists::<V>($rows, $vectors) } => {
+                    Some(enter_tile::<V, $rows, $vectors, TABLE> as TileFn)
+                })*)*
+                _ => None,
+            }
+        };
+    }
+    sizes! {
+        1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+        2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+        3: 1 2 3 4 5 6;
+        4: 1 2 3 4 5 6 7;
+        8: 1 2 3;
+    }
+}
+
+unsafe fn enter_tile<V: Vector, const ROWS: usize, const VECTORS: usize, const TABLE: bool>(tile: &Tile) {
+    // SAFETY: the caller's promise.
+    unsafe { V::enter(SizedTile::<ROWS, VECTORS, TABLE>(tile)) }
+}
+
+struct SizedTile<'a, const ROWS: usize, const VECTORS: usize, const TABLE: bool>(&'a Tile);
+
+impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> Kernel
+    for SizedTile<'_, ROWS, VECTORS, TABLE>
+{
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let t = self.0;
+        let column = |v: usize| v / V::PANEL_VECTORS * t.b_panel + v % V::PANEL_VECTORS * V::LANES;
+        // SAFETY: the caller's promise that the operands have the sizes that `Tile` describes.
+        unsafe {
+            let mut sums = [[V::zero(); VECTORS]; ROWS];
+            for v in 0..VECTORS {
+                let bias = V::load(t.bias.add(v * V::LANES));
+                for row in &mut sums {
+                    row[v] = bias;
+                }
+            }
+            let (mut a, mut b, mut prefetch) = (t.a, t.b, t.prefetch);
+            for depth in 0..t.k {
+                if TABLE {
+                    a = t.a.add(*t.a_offsets.add(depth) as usize);
+                }
+                let mut weights = [V::zero(); VECTORS];
+                for (v, weight) in weights.iter_mut().enumerate() {
+                    *weight = V::load(b.add(column(v)));
+                }
+                for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
+                    V::prefetch(prefetch.wrapping_add(column(v)));
+                }
+                for (i, row) in sums.iter_mut().enumerate() {
+                    let x = V::splat(*a.add(i * t.a_stride));
+                    for (sum, &weight) in row.iter_mut().zip(&weights) {
+                        *sum = x.mul_add(weight, *sum);
+                    }
+                }
+                b = b.add(t.b_stride);
+                prefetch = prefetch.wrapping_add(t.b_stride);
+                if !TABLE {
+                    a = a.add(1);
+                }
+            }
+            for (i, row) in sums.iter().enumerate() {
+                for (v, &sum) in row.iter().enumerate() {
+                    let mut y = sum;
+                    if !t.residual.is_null() {
+                        y = y.add(V::load(t.residual.add(i * t.residual_stride + v * V::LANES)));
+                    }
+                    if t.relu {
+                        y = y.at_least(V::zero());
+                    }
+                    y.store(t.c.add(i * t.c_stride + v * V::LANES));
+                }
+            }
+        }
+    }
+}
