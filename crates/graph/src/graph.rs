@@ -78,6 +78,13 @@ pub struct Node {
     pub outputs: Vec<Value>,
 }
 
+impl Node {
+    /// Input `index`, if it is given.
+    pub fn input(&self, index: usize) -> Option<Value> {
+        self.inputs.get(index).copied().flatten()
+    }
+}
+
 /// A named output of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
