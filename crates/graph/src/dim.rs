@@ -21,11 +21,11 @@ impl Dim {
         matches!(self, Dim::Batch(_))
     }
 
-    /// The length when the batch has `batch` samples.
+    /// The length when the batch has `batch` samples; saturates, so that a hostile batch is a length nothing can have.
     pub fn resolve(self, batch: usize) -> usize {
         match self {
             Dim::Fixed(length) => length,
-            Dim::Batch(each) => each * batch,
+            Dim::Batch(each) => each.saturating_mul(batch),
         }
     }
 

@@ -84,11 +84,6 @@ impl<'a, const R: usize, const O: usize> Arguments<'a, R, O> {
         self.expect(ty.is_none_or(|ty| ty.shape.dims() == dims), expected)
     }
 
-    /// The lengths of axes none of which may depend on the batch.
-    pub fn fixed(&self, name: &str, dims: &[Dim]) -> Result<Vec<usize>, Problem> {
-        fixed(dims).ok_or_else(|| self.problem(format!("{name} not to depend on the batch")))
-    }
-
     /// The position of `axis`, which may be negative, among the axes of the first input.
     pub fn axis(&self, axis: isize) -> Result<usize, Problem> {
         let rank = self.required[0].shape.rank();

@@ -1,6 +1,7 @@
-//! Where the elements of a dense row-major tensor lie.
+//! Where the elements of a dense row-major tensor lie. Arithmetic saturates: only in a shape without elements can it
+//! go out of range, and there nothing is ever reached through it.
 
-/// Number of elements of a shape. Saturates, which only a shape without elements can do: any other fits in memory.
+/// Number of elements of a shape.
 pub(super) fn elements(shape: &[usize]) -> usize {
     shape.iter().fold(1, |n, &length| n.saturating_mul(length))
 }
@@ -16,7 +17,9 @@ pub(super) fn offsets(shape: &[usize], strides: &[usize]) -> Vec<usize> {
         return Vec::new();
     }
     shape.iter().zip(strides).fold(vec![0], |offsets, (&length, &stride)| {
-        offsets.iter().flat_map(|&offset| (0..length).map(move |i| offset + i * stride)).collect()
+        let along =
+            |offset: usize| (0..length).map(move |i: usize| offset.saturating_add(i.saturating_mul(stride)));
+        offsets.iter().flat_map(|&offset| along(offset)).collect()
     })
 }
 

@@ -1,7 +1,10 @@
 //! Operators that move elements and compute nothing.
 
 use super::Operator;
-use crate::{Problem, Shape, Tensor, ValueType};
+use super::check::{Arguments, fixed};
+use super::index::{elements, offsets, position, strides};
+use super::operands::{result, tensor};
+use crate::{DType, Data, Dim, Problem, Shape, Tensor, ValueType};
 
 /// The same elements in row-major order under another shape. Elements of different samples stay apart: what comes before
 /// the batch axis must have the same number of elements in both shapes.
@@ -47,7 +50,7 @@ pub struct Split {
     pub sizes: Vec<usize>,
 }
 
-/// Adds elements before and after the axes; the batch axis takes none.
+/// Adds elements before and after the axes of an f32 tensor; the batch axis takes none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pad {
     /// Elements added before and after each axis.
@@ -56,17 +59,91 @@ pub struct Pad {
     pub value: f32,
 }
 
+/// The element at each of `offsets`, in order.
+fn gather(data: &Data, offsets: &[usize]) -> Data {
+    match data {
+        Data::F32(v) => offsets.iter().map(|&i| v[i]).collect::<Vec<_>>().into(),
+        Data::I64(v) => offsets.iter().map(|&i| v[i]).collect::<Vec<_>>().into(),
+        Data::Bool(v) => offsets.iter().map(|&i| v[i]).collect::<Vec<_>>().into(),
+    }
+}
+
+/// Writes the elements of `data`, in order, to `offsets` of `to`, which has the same element type.
+fn scatter(data: &Data, to: &mut Data, offsets: &[usize]) {
+    match (data, to) {
+        (Data::F32(v), Data::F32(to)) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
+        (Data::I64(v), Data::I64(to)) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
+        (Data::Bool(v), Data::Bool(to)) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
+        _ => unreachable!("the shape rule checks that the element types are equal"),
+    }
+}
+
+/// The elements of `x` that lie in a box of shape `shape` which starts at `start` along `axis` and takes each `step`th
+/// element there.
+fn cut(x: &Tensor, axis: usize, start: usize, step: usize, shape: &[usize]) -> Tensor {
+    let mut strides = strides(x.shape());
+    let stride = strides[axis];
+    // Saturates where a step leads past the end, and is then never taken.
+    strides[axis] = stride.saturating_mul(step);
+    let taken: Vec<usize> =
+        offsets(shape, &strides).into_iter().map(|offset| start * stride + offset).collect();
+    result(shape, gather(x.data(), &taken))
+}
+
+/// Writes `x` into `to`, of shape `shape`, so that the first element of `x` comes to lie at the index `start`.
+fn paste(x: &Tensor, to: &mut Data, shape: &[usize], start: &[usize]) {
+    if x.is_empty() {
+        return;
+    }
+    let strides = strides(shape);
+    let first: usize = start.iter().zip(&strides).map(|(start, stride)| start * stride).sum();
+    let places: Vec<usize> = offsets(x.shape(), &strides).into_iter().map(|offset| first + offset).collect();
+    scatter(x.data(), to, &places);
+}
+
+/// The axes with `axis` replaced by one of length `length`.
+fn with_length(dims: &[Dim], axis: usize, length: usize) -> Shape {
+    let mut dims = dims.to_vec();
+    dims[axis] = Dim::Fixed(length);
+    dims.into()
+}
+
 impl Operator for Reshape {
     fn name(&self) -> &'static str {
         "Reshape"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::new(inputs, ["x"], [])?;
+        let [x] = arguments.required;
+        let problem =
+            |expected: String| Problem::new(expected, format!("{arguments} and the shape {}", self.shape));
+        let dims = self.shape.dims();
+        if dims.iter().filter(|d| d.is_batch()).count() > 1 || dims.contains(&Dim::Batch(0)) {
+            return Err(problem(
+                "a shape in which at most one axis is a multiple, of at least 1, of the batch".into(),
+            ));
+        }
+        let per_sample = x.shape.elements_per_sample();
+        if per_sample.is_none() || self.shape.elements_per_sample() != per_sample {
+            let count = per_sample.map_or("a".into(), |n| n.to_string());
+            return Err(problem(format!("a shape of as many elements ({count} for each sample)")));
+        }
+        let before = |shape: &Shape| {
+            let axis = shape.batch_axis()?;
+            fixed(&shape.dims()[..axis]).map(|dims| elements(&dims))
+        };
+        if before(&x.shape) != before(&self.shape) {
+            return Err(problem(
+                "a shape that keeps samples apart: the batch in both shapes or in neither, and in both after as many elements"
+                    .into(),
+            ));
+        }
+        Ok(vec![ValueType::new(x.dtype, self.shape.clone())])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        vec![result(&outputs[0], tensor(inputs, 0).data().clone())]
     }
 }
 
@@ -75,12 +152,24 @@ impl Operator for Transpose {
         "Transpose"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::new(inputs, ["x"], [])?;
+        let [x] = arguments.required;
+        let mut sorted = self.permutation.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..x.shape.rank()) {
+            let expected = format!("a permutation with each of 0..{} once", x.shape.rank());
+            return Err(Problem::new(expected, format!("{:?} for {arguments}", self.permutation)));
+        }
+        let dims: Vec<Dim> = self.permutation.iter().map(|&axis| x.shape.dims()[axis]).collect();
+        Ok(vec![ValueType::new(x.dtype, dims)])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let x = tensor(inputs, 0);
+        let strides = strides(x.shape());
+        let permuted: Vec<usize> = self.permutation.iter().map(|&axis| strides[axis]).collect();
+        vec![result(&outputs[0], gather(x.data(), &offsets(&outputs[0], &permuted)))]
     }
 }
 
@@ -89,12 +178,44 @@ impl Operator for Concat {
         "Concat"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let given: Vec<&ValueType> = inputs.iter().copied().flatten().collect();
+        let list = given.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if given.is_empty() || given.len() != inputs.len() {
+            let got = format!("{} inputs, {} of them left out", inputs.len(), inputs.len() - given.len());
+            return Err(Problem::new("at least one input, and none left out", got));
+        }
+        let (axis, _) = Arguments::<1>::new(&inputs[..1], ["x"], [])?.axis_of_one_sample(self.axis)?;
+        let first = given[0];
+        let mut joined = 0usize;
+        for ty in &given {
+            let dims = ty.shape.dims();
+            let alike = ty.dtype == first.dtype
+                && dims.len() == first.shape.rank()
+                && (0..dims.len()).all(|i| i == axis || dims[i] == first.shape.dims()[i]);
+            let length = match dims.get(axis) {
+                Some(&Dim::Fixed(length)) if alike => joined.checked_add(length),
+                _ => None,
+            };
+            joined = length.ok_or_else(|| {
+                let expected =
+                    format!("inputs equal in type and in every axis but axis {axis}, which is not the batch");
+                Problem::new(expected, list.clone())
+            })?;
+        }
+        Ok(vec![ValueType::new(first.dtype, with_length(first.shape.dims(), axis, joined))])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let shape = &outputs[0];
+        let axis = position(self.axis, shape.len());
+        let mut data = Data::zeros(tensor(inputs, 0).dtype(), elements(shape));
+        let mut start = vec![0; shape.len()];
+        for x in inputs.iter().flatten() {
+            paste(x, &mut data, shape, &start);
+            start[axis] += x.shape()[axis];
+        }
+        vec![result(shape, data)]
     }
 }
 
@@ -103,12 +224,26 @@ impl Operator for Slice {
         "Slice"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::new(inputs, ["x"], [])?;
+        let [x] = arguments.required;
+        let (axis, length) = arguments.axis_of_one_sample(self.axis)?;
+        let Slice { start, end, step, .. } = *self;
+        if step == 0 || start > end || end > length {
+            let expected =
+                format!("start <= end <= {length}, the length of axis {axis}, and a step of at least 1");
+            return Err(Problem::new(
+                expected,
+                format!("start {start}, end {end}, step {step} for {arguments}"),
+            ));
+        }
+        let taken = (end - start).div_ceil(step);
+        Ok(vec![ValueType::new(x.dtype, with_length(x.shape.dims(), axis, taken))])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let axis = position(self.axis, outputs[0].len());
+        vec![cut(tensor(inputs, 0), axis, self.start, self.step, &outputs[0])]
     }
 }
 
@@ -117,12 +252,30 @@ impl Operator for Split {
         "Split"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::new(inputs, ["x"], [])?;
+        let [x] = arguments.required;
+        let (axis, length) = arguments.axis_of_one_sample(self.axis)?;
+        let total = self.sizes.iter().try_fold(0usize, |total, &size| total.checked_add(size));
+        if self.sizes.is_empty() || total != Some(length) {
+            let expected =
+                format!("at least one size, the sum of all being {length}, the length of axis {axis}");
+            return Err(Problem::new(expected, format!("sizes {:?} for {arguments}", self.sizes)));
+        }
+        let piece = |&size| ValueType::new(x.dtype, with_length(x.shape.dims(), axis, size));
+        Ok(self.sizes.iter().map(piece).collect())
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let x = tensor(inputs, 0);
+        let axis = position(self.axis, x.shape().len());
+        let mut start = 0;
+        let piece = |shape: &Vec<usize>| {
+            let piece = cut(x, axis, start, 1, shape);
+            start += shape[axis];
+            piece
+        };
+        outputs.iter().map(piece).collect()
     }
 }
 
@@ -131,11 +284,32 @@ impl Operator for Pad {
         "Pad"
     }
 
-    fn infer(&self, _inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        todo!()
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
+        let dims = arguments.required[0].shape.dims();
+        let problem =
+            |expected: &str| Problem::new(expected, format!("pads {:?} for {arguments}", self.pads));
+        if self.pads.len() != dims.len() {
+            return Err(problem("a pair of pads for each axis"));
+        }
+        let padded = |(&dim, &(before, after)): (&Dim, &(usize, usize))| match dim {
+            Dim::Fixed(length) => length
+                .checked_add(before)
+                .and_then(|length| length.checked_add(after))
+                .map(Dim::Fixed)
+                .ok_or_else(|| problem("pads after which the lengths fit in memory")),
+            Dim::Batch(_) if (before, after) == (0, 0) => Ok(dim),
+            Dim::Batch(_) => Err(problem("no pads on the axis that is the batch")),
+        };
+        let dims = dims.iter().zip(&self.pads).map(padded).collect::<Result<Vec<Dim>, Problem>>()?;
+        Ok(vec![ValueType::new(DType::F32, dims)])
     }
 
-    fn evaluate(&self, _inputs: &[Option<&Tensor>], _outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        todo!()
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let shape = &outputs[0];
+        let mut data = Data::F32(vec![self.value; elements(shape)]);
+        let before: Vec<usize> = self.pads.iter().map(|pads| pads.0).collect();
+        paste(tensor(inputs, 0), &mut data, shape, &before);
+        vec![result(shape, data)]
     }
 }

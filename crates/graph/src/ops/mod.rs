@@ -13,6 +13,7 @@ mod norm;
 mod operands;
 mod pool;
 mod reduce;
+mod window;
 
 pub use attention::Attention;
 pub use conv::{Conv, ConvTranspose};

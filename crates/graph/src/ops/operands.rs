@@ -1,4 +1,4 @@
-//! What reference evaluations share: reading inputs, summing, making results.
+//! What reference evaluations share: reading inputs, sums and maxima, making results.
 
 use crate::{Data, Tensor};
 
@@ -35,6 +35,11 @@ pub(super) fn rounded(shape: &[usize], values: impl IntoIterator<Item = f64>) ->
 /// The sum in order, beginning with 0 (the standard library's begins with -0).
 pub(super) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().fold(0.0, |sum, value| sum + value)
+}
+
+/// The larger one; NaN if one is NaN.
+pub(super) fn maximum(a: f64, b: f64) -> f64 {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 fn elements(tensor: &Tensor) -> &[f32] {

@@ -1,0 +1,121 @@
+//! Windows that slide over the spatial axes of `[N, C, length...]`, for convolution and pooling.
+
+use super::check::{Arguments, fixed};
+use crate::{Dim, Problem};
+
+/// The windows along one axis.
+#[derive(Clone, Copy)]
+pub(super) struct Windows {
+    /// Taps of one window.
+    pub kernel: usize,
+    /// Distance between the first taps of neighbouring windows.
+    pub stride: usize,
+    /// How far windows reach over the beginning and the end of the axis.
+    pub padding: (usize, usize),
+    /// Distance between neighbouring taps.
+    pub dilation: usize,
+}
+
+impl Windows {
+    /// The windows of each spatial axis, from attributes that must all be as many as `kernel`, and at least 1 but for the
+    /// padding.
+    pub fn new(
+        kernel: &[usize],
+        stride: &[usize],
+        padding: &[(usize, usize)],
+        dilation: &[usize],
+    ) -> Result<Vec<Self>, Problem> {
+        let axes = kernel.len();
+        if [stride.len(), padding.len(), dilation.len()] != [axes; 3] {
+            return Err(Problem::new(
+                format!("one stride, padding and dilation for each of the {axes} spatial axes of the kernel"),
+                format!("strides {stride:?}, paddings {padding:?}, dilations {dilation:?}"),
+            ));
+        }
+        if [kernel, stride, dilation].concat().contains(&0) {
+            return Err(Problem::new(
+                "kernels, strides and dilations of at least 1",
+                format!("kernels {kernel:?}, strides {stride:?}, dilations {dilation:?}"),
+            ));
+        }
+        let windows =
+            |i| Windows { kernel: kernel[i], stride: stride[i], padding: padding[i], dilation: dilation[i] };
+        Ok((0..axes).map(windows).collect())
+    }
+
+    /// Elements from the first tap of a window to its last; `None` when that overflows.
+    pub fn reach(&self) -> Option<usize> {
+        (self.kernel - 1).checked_mul(self.dilation)?.checked_add(1)
+    }
+
+    /// How many windows an axis of this length has; `None` when none fits, or when the padded length overflows.
+    fn count(&self, length: usize) -> Option<usize> {
+        let padded = length.checked_add(self.padding.0)?.checked_add(self.padding.1)?;
+        Some(padded.checked_sub(self.reach()?)? / self.stride + 1)
+    }
+
+    /// The element that a tap of a window falls on, in an axis of this length; `None` in the padding.
+    fn element(&self, window: usize, tap: usize, length: usize) -> Option<usize> {
+        let padded = window * self.stride + tap * self.dilation;
+        padded.checked_sub(self.padding.0).filter(|&element| element < length)
+    }
+}
+
+/// Checks that the first input is `[N, C, length...]` over `axes` spatial axes, one or two, with the batch, if any, as axis 0.
+/// Returns N, C and the spatial lengths.
+pub(super) fn image<const R: usize, const O: usize>(
+    arguments: &Arguments<'_, R, O>,
+    axes: usize,
+) -> Result<(Dim, usize, Vec<usize>), Problem> {
+    if let [samples, rest @ ..] = arguments.required[0].shape.dims()
+        && let Some([channels, lengths @ ..]) = fixed(rest).as_deref()
+        && lengths.len() == axes
+        && (1..=2).contains(&axes)
+    {
+        return Ok((*samples, *channels, lengths.to_vec()));
+    }
+    let accepted = match axes {
+        1 => "x [N, C, L], in which only axis 0 may be the batch",
+        2 => "x [N, C, H, W], in which only axis 0 may be the batch",
+        _ => "windows over one or two spatial axes",
+    };
+    Err(Problem::new(accepted, format!("windows over {axes} axes of {arguments}")))
+}
+
+/// How many windows each axis has; an error where none fits.
+pub(super) fn counts<const R: usize, const O: usize>(
+    arguments: &Arguments<'_, R, O>,
+    windows: &[Windows],
+    lengths: &[usize],
+) -> Result<Vec<usize>, Problem> {
+    let counts = windows.iter().zip(lengths).map(|(windows, &length)| windows.count(length));
+    counts.collect::<Option<_>>().ok_or_else(|| {
+        let kernels: Vec<usize> = windows.iter().map(|w| w.kernel).collect();
+        let dilations: Vec<usize> = windows.iter().map(|w| w.dilation).collect();
+        let paddings: Vec<(usize, usize)> = windows.iter().map(|w| w.padding).collect();
+        Problem::new(
+            "windows that fit into the padded axes",
+            format!("kernels {kernels:?}, dilations {dilations:?}, paddings {paddings:?} on {arguments}"),
+        )
+    })
+}
+
+/// What each of the first `counts` windows, in row-major order, covers: pairs of a tap and the element it falls on, both
+/// flattened in row-major order. Taps in the padding are left out.
+pub(super) fn covered(windows: &[Windows], lengths: &[usize], counts: &[usize]) -> Vec<Vec<(usize, usize)>> {
+    let axes = windows.iter().zip(lengths).zip(counts);
+    axes.fold(vec![vec![(0, 0)]], |outer, ((axis, &length), &count)| {
+        let along = |window: usize| {
+            (0..axis.kernel).filter_map(move |tap| Some((tap, axis.element(window, tap, length)?)))
+        };
+        let joined = |outer: &[(usize, usize)], window: usize| {
+            let pairs = outer.iter().flat_map(|&(outer_tap, outer_element)| {
+                along(window).map(move |(tap, element)| {
+                    (outer_tap * axis.kernel + tap, outer_element * length + element)
+                })
+            });
+            pairs.collect::<Vec<_>>()
+        };
+        outer.iter().flat_map(|outer| (0..count).map(move |window| joined(outer, window))).collect()
+    })
+}
