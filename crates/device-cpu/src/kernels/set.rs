@@ -4,6 +4,8 @@
 //! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
+use paceline_graph::{BinaryOp, ReduceOp, UnaryOp};
+use super::{norm, reduce, softmax};
 use super::elementwise::{self, RowOperand};
 use super::gemm::GemmCall;
 use super::isa::Isa;
@@ -82,4 +84,25 @@ kernel_sets! {
     gemm: fn(call: &GemmCall) = gemm::gemm;
     /// Packs the rows of a matrix as columns of panels; call [`super::pack::pack_rows`].
     pack: fn(rows: *const f32, row_stride: usize, n: usize, k: usize, panels: *mut f32) = pack::pack;
+    /// See [`elementwise::unary`].
+    unary: fn(op: UnaryOp, src: *const f32, dst: *mut f32, len: usize) = elementwise::unary;
+    /// See [`elementwise::binary`].
+    binary: fn(op: BinaryOp, a: RowOperand<f32>, b: RowOperand<f32>, dst: *mut f32, rows: usize, len: usize)
+        = elementwise::binary;
+    /// See [`norm::layer_norm`].
+    layer_norm: fn(src: *const f32, dst: *mut f32, rows: usize, len: usize, epsilon: f32, weight: *const f32,
+        bias: *const f32) = norm::layer_norm;
+    /// See [`norm::rms_norm`].
+    rms_norm: fn(src: *const f32, dst: *mut f32, rows: usize, len: usize, epsilon: f32, weight: *const f32)
+        = norm::rms_norm;
+    /// See [`norm::group_norm`].
+    group_norm: fn(src: *const f32, dst: *mut f32, samples: usize, sizes: (usize, usize, usize), epsilon: f32,
+        weight: *const f32, bias: *const f32) = norm::group_norm;
+    /// See [`norm::channel_affine`].
+    channel_affine: fn(src: *const f32, dst: *mut f32, sizes: (usize, usize, usize), scale: *const f32,
+        shift: *const f32) = norm::channel_affine;
+    /// See [`softmax::softmax`].
+    softmax: fn(src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = softmax::softmax;
+    /// See [`reduce::reduce`].
+    reduce: fn(op: ReduceOp, src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = reduce::reduce;
 }

@@ -1,0 +1,149 @@
+//! Softmax along one axis.
+//!
+//! As in PyTorch, a NaN, an infinity or nothing but negative infinities make the whole slice NaN: `inf - inf` is NaN,
+//! and the sum takes it to every element.
+
+use super::math::exp;
+use super::row::{fold, load_up_to, map, store_up_to};
+use super::vector::Vector;
+
+/// `exp(x - max) / sum(exp(x - max))` along the middle axis of values `[outer, len, inner]`; `dst` may be `src`.
+///
+/// # Safety
+/// `outer * len * inner` values are readable at `src` and writable at `dst`, the two being the same or apart. The
+/// machine has `V`'s instruction set.
+#[inline(always)]
+pub(crate) unsafe fn softmax<V: Vector>(
+    src: *const f32,
+    dst: *mut f32,
+    (outer, len, inner): (usize, usize, usize),
+) {
+    for i in 0..outer {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (src, dst) = (src.add(i * len * inner), dst.add(i * len * inner));
+            if inner == 1 {
+                row::<V>(src, dst, len);
+                continue;
+            }
+            for j in (0..inner).step_by(V::LANES) {
+                columns::<V>(src.add(j), dst.add(j), len, inner, inner - j);
+            }
+        }
+    }
+}
+
+/// One row of `len` values.
+#[inline(always)]
+unsafe fn row<V: Vector>(src: *const f32, dst: *mut f32, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lowest = V::splat(f32::NEG_INFINITY);
+        // A NaN may get lost here: it comes back with its own element.
+        let largest = fold(src, len, (lowest, lowest), |m, x| x.at_least(m), |a, b| a.max(b));
+        let largest = V::splat(largest.reduce_max());
+        map(src, dst, len, |x: V| exp(x.sub(largest)));
+        let sum = fold(dst, len, (V::zero(), V::zero()), |sum, e| sum.add(e), |a, b| a.add(b));
+        let factor = V::splat(1.0 / sum.reduce_add());
+        map(dst, dst, len, |e: V| e.mul(factor));
+    }
+}
+
+/// `n` columns, or a register of them if there are more, of `len` values each, `stride` apart.
+#[inline(always)]
+unsafe fn columns<V: Vector>(src: *const f32, dst: *mut f32, len: usize, stride: usize, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut largest = V::splat(f32::NEG_INFINITY);
+        for k in 0..len {
+            largest = load_up_to::<V>(src.add(k * stride), n).at_least(largest);
+        }
+        let mut sum = V::zero();
+        for k in 0..len {
+            let e = exp(load_up_to::<V>(src.add(k * stride), n).sub(largest));
+            sum = sum.add(e);
+            store_up_to(e, dst.add(k * stride), n);
+        }
+        let factor = V::splat(1.0).div(sum);
+        for k in 0..len {
+            store_up_to(load_up_to::<V>(dst.add(k * stride), n).mul(factor), dst.add(k * stride), n);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::set::KernelSet;
+
+    const LENGTHS: [usize; 9] = [0, 1, 3, 15, 16, 17, 33, 100, 257];
+
+    fn softmax_of(set: &KernelSet, x: &[f32], sizes: (usize, usize, usize)) -> Vec<f32> {
+        let mut y = vec![0.0; x.len()];
+        // SAFETY: the sizes multiply to the number of values.
+        unsafe { (set.softmax)(x.as_ptr(), y.as_mut_ptr(), sizes) };
+        y
+    }
+
+    #[test]
+    fn slices_are_normalised_exponentials() {
+        for set in KernelSet::all() {
+            for (len, inner) in LENGTHS.into_iter().flat_map(|len| [1, 2, 16, 19].map(|inner| (len, inner))) {
+                let outer = 2;
+                let x: Vec<f32> =
+                    (0..outer * len * inner).map(|i| (i as f32 * 1.3).sin() * 30.0 - 1e4).collect();
+                let y = softmax_of(set, &x, (outer, len, inner));
+                for (i, j) in (0..outer).flat_map(|i| (0..inner).map(move |j| (i, j))) {
+                    let at = |k: usize| (i * len + k) * inner + j;
+                    let largest = (0..len).map(|k| x[at(k)]).fold(f32::NEG_INFINITY, f32::max);
+                    let e = |k| f64::from(x[at(k)] - largest).exp();
+                    let sum: f64 = (0..len).map(e).sum();
+                    for k in 0..len {
+                        let (got, want) = (f64::from(y[at(k)]), e(k) / sum);
+                        let what = format!("{} of {outer} x {len} x {inner}, at {k}", set.isa);
+                        assert!((got - want).abs() <= 2e-6 * want + 1e-37, "{what}: {got}, not {want}");
+                    }
+                }
+                let mut in_place = x.clone();
+                // SAFETY: as above, in place; then the second slice alone.
+                unsafe { (set.softmax)(in_place.as_ptr(), in_place.as_mut_ptr(), (outer, len, inner)) };
+                assert_eq!(in_place, y);
+                assert_eq!(softmax_of(set, &x[len * inner..], (1, len, inner)), y[len * inner..]);
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_do_as_in_pytorch() {
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        let cases: [(&[f32], Option<&[f32]>); 8] = [
+            (&[-inf, 0.0, -inf], Some(&[0.0, 1.0, 0.0])),
+            (&[3e38, -3e38], Some(&[1.0, 0.0])),
+            (&[-3e38, -3e38], Some(&[0.5, 0.5])),
+            (&[1e-40, 1e-40], Some(&[0.5, 0.5])),
+            (&[-inf, -inf, -inf], None),
+            (&[inf, 0.0], None),
+            (&[nan, 0.0, 1.0], None),
+            (&[0.0, 1.0, nan], None),
+        ];
+        for set in KernelSet::all() {
+            for (case, want) in cases {
+                for inner in [1, 17] {
+                    let x: Vec<f32> = case.iter().flat_map(|&x| std::iter::repeat_n(x, inner)).collect();
+                    let y = softmax_of(set, &x, (1, case.len(), inner));
+                    match want {
+                        Some(want) => {
+                            assert!(y.iter().enumerate().all(|(i, &y)| y == want[i / inner]), "{case:?}")
+                        }
+                        None => assert!(y.iter().all(|y| y.is_nan()), "{case:?} on {}: {y:?}", set.isa),
+                    }
+                }
+            }
+            // A NaN anywhere among many.
+            for at in 0..257 {
+                let mut x = vec![1.0; 257];
+                x[at] = nan;
+                assert!(softmax_of(set, &x, (1, 257, 1)).iter().all(|y| y.is_nan()), "{at} on {}", set.isa);
+            }
+        }
+    }
+}
