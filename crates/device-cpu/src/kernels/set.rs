@@ -4,13 +4,11 @@
 //! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
-use paceline_graph::{BinaryOp, ReduceOp, UnaryOp};
-use super::{norm, reduce, softmax};
 use super::elementwise::{self, RowOperand};
 use super::gemm::GemmCall;
 use super::isa::Isa;
-use super::{gemm, pack, vector};
-use paceline_graph::{BinaryOp, UnaryOp};
+use super::{gemm, norm, pack, reduce, softmax, vector};
+use paceline_graph::{BinaryOp, ReduceOp, UnaryOp};
 
 /// Declares [`KernelSet`] from lines `name: fn(argument: Type, ..) -> Output = module::function;`.
 macro_rules! kernel_sets {
