@@ -4,6 +4,7 @@
 //! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
+use super::copy::{self, Plane};
 use super::elementwise::{self, RowOperand};
 use super::gemm::GemmCall;
 use super::isa::Isa;
@@ -103,4 +104,6 @@ kernel_sets! {
     softmax: fn(src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = softmax::softmax;
     /// See [`reduce::reduce`].
     reduce: fn(op: ReduceOp, src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = reduce::reduce;
+    /// See [`copy::copy_f32`].
+    copy_f32: fn(plane: Plane, src: *const f32, dst: *mut f32) = copy::copy_f32;
 }
