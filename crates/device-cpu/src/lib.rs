@@ -1,2 +1,26 @@
 //! The CPU device: packed weights, kernels per instruction set, fused operators, arenas.
-pub(crate) mod kernels;
+//!
+//! A graph is simplified, then [lowered](lower) to a [plan](plan): steps over storages. What a step does is decided when the graph
+//! is compiled; what is left for run time is the number of samples and where the memory is. Weights are packed once a
+//! program, in the order in which kernels read them. A session is an arena in which values share memory by liveness.
+//!
+//! **Invariants.** A sample's result is bitwise the same whatever batch it travelled in and whichever session ran it: every
+//! output element is accumulated in an order that depends on the operator's sizes alone. Any batch size up to the limit is
+//! legal and none is padded. `launch` allocates only when a batch is larger than any before it.
+//!
+//! **Not here**: threads. A session runs on the thread that calls it.
+
+mod arena;
+mod chunk;
+mod device;
+mod kernels;
+mod lower;
+mod memory;
+mod nd;
+mod operand;
+mod plan;
+mod program;
+mod session;
+
+pub use device::{CpuDevice, IsaUnavailable};
+pub use kernels::isa::{Isa, UnknownIsa};

@@ -44,3 +44,18 @@ impl Activation {
         }
     }
 }
+
+impl From<Option<paceline_graph::Activation>> for Activation {
+    fn from(activation: Option<paceline_graph::Activation>) -> Self {
+        use paceline_graph::Activation as Fused;
+        match activation {
+            None => Activation::None,
+            Some(Fused::Relu) => Activation::Relu,
+            Some(Fused::Gelu) => Activation::GeluErf,
+            Some(Fused::GeluTanh) => Activation::GeluTanh,
+            Some(Fused::Silu) => Activation::Silu,
+            Some(Fused::Sigmoid) => Activation::Sigmoid,
+            Some(Fused::Tanh) => Activation::Tanh,
+        }
+    }
+}

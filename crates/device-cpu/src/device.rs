@@ -1,0 +1,66 @@
+//! The CPU as a device.
+
+use std::sync::Arc;
+
+use paceline_device::{CompileError, CompileOptions, Device, DeviceInfo, Program};
+use paceline_graph::Graph;
+
+use crate::Isa;
+use crate::kernels::set::KernelSet;
+use crate::program::CpuProgram;
+
+/// Runs graphs on the cores of this machine, with the kernels of one instruction set.
+#[derive(Clone, Copy)]
+pub struct CpuDevice {
+    kernels: &'static KernelSet,
+}
+
+/// An instruction set that this machine does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this machine cannot run {isa} kernels; it can run {}", names(&Isa::available()))]
+pub struct IsaUnavailable {
+    /// The instruction set asked for.
+    pub isa: Isa,
+}
+
+fn names(isas: &[Isa]) -> String {
+    isas.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl CpuDevice {
+    /// The device with the best instruction set that this machine has.
+    pub fn new() -> Self {
+        Self::with_isa(Isa::best()).expect("the best of what is available is available")
+    }
+
+    /// The device with the kernels of one instruction set.
+    pub fn with_isa(isa: Isa) -> Result<Self, IsaUnavailable> {
+        KernelSet::of(isa).map(|kernels| CpuDevice { kernels }).ok_or(IsaUnavailable { isa })
+    }
+
+    /// The instruction set of the kernels.
+    pub fn isa(&self) -> Isa {
+        self.kernels.isa
+    }
+}
+
+impl Default for CpuDevice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Device for CpuDevice {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            id: "cpu".into(),
+            name: format!("CPU ({})", std::env::consts::ARCH),
+            isa: self.kernels.isa.name().into(),
+            default_lanes: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        }
+    }
+
+    fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Program>, CompileError> {
+        Ok(Arc::new(CpuProgram::compile(graph, options, self.kernels, "cpu")?))
+    }
+}

@@ -1,0 +1,273 @@
+//! From a simplified graph to a plan: every node becomes steps, or a view that needs none.
+//!
+//! **Traps.** A node whose inputs do not depend on the batch runs once a batch, not once a sample; its result is shared by all
+//! samples (sample stride 0). A value that the caller is to receive is computed in place of the caller's memory, so
+//! steps write into [`Lowering::destination`], never into a storage of their own making.
+
+mod attention;
+mod conv;
+mod copy;
+mod elementwise;
+mod embedding;
+mod norm;
+mod pool;
+mod product;
+mod reduce;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use paceline_device::{CompileError, UnsupportedNode};
+use paceline_graph::{DType, Graph, Node, Op, Source, Tensor, Value};
+
+use crate::arena;
+use crate::kernels::set::KernelSet;
+use crate::memory::whole_lines;
+use crate::operand::Operand;
+use crate::plan::{Plan, PlannedStep, Step, Storage, StorageId, StorageKind};
+
+/// Why one node cannot be run on this device, and what to do instead.
+pub(crate) type Unsupported = String;
+
+/// Arena bytes beyond which a chunk gets no further sample: what fits in a core's level-2 cache with its weights' panel.
+const CHUNK_BYTES: usize = 3 << 20;
+/// Scratch beyond which a graph is refused.
+const LIMIT_BYTES: usize = 8 << 30;
+
+/// The plan of a simplified graph.
+pub(crate) fn lower(
+    graph: &Graph,
+    kernels: &'static KernelSet,
+    max_batch: usize,
+    device: &str,
+) -> Result<Plan, CompileError> {
+    let mut lowering = Lowering::new(graph, kernels);
+    let mut unsupported = Vec::new();
+    for (index, node) in graph.nodes().iter().enumerate() {
+        lowering.node = index;
+        if let Err(reason) = lowering.lower_node(node) {
+            unsupported.push(UnsupportedNode { node: node.name.clone(), operator: node.op.name(), reason });
+            // What follows is still checked, so that the error lists every node the device lacks.
+            for &value in &node.outputs {
+                lowering.destination(value);
+            }
+        }
+    }
+    if !unsupported.is_empty() {
+        return Err(CompileError::Unsupported { device: device.to_string(), nodes: unsupported });
+    }
+    lowering.return_outputs();
+    lowering.finish(max_batch)
+}
+
+/// The state of lowering one graph.
+pub(crate) struct Lowering<'g> {
+    graph: &'g Graph,
+    pub kernels: &'static KernelSet,
+    storages: Vec<Storage>,
+    steps: Vec<PlannedStep>,
+    operands: Vec<Option<Operand>>,
+    /// The first output that each value is returned as.
+    returned_as: HashMap<Value, usize>,
+    /// Prepared weights by the constant they come from and how they were prepared.
+    prepared: HashMap<(*const Tensor, Preparation), Prepared>,
+    node: usize,
+}
+
+/// How a weight was prepared for a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Preparation {
+    /// Panels of a Linear's `[out, in]` weight.
+    Linear,
+    /// Panels of a convolution's weight in so many groups.
+    Conv { groups: usize },
+    /// Panels of a transposed convolution's weight: groups, stride, dilation.
+    ConvTranspose { groups: usize, stride: usize, dilation: usize, padding: usize },
+}
+
+type Prepared = Arc<dyn std::any::Any + Send + Sync>;
+
+impl<'g> Lowering<'g> {
+    fn new(graph: &'g Graph, kernels: &'static KernelSet) -> Self {
+        let mut lowering = Lowering {
+            graph,
+            kernels,
+            storages: Vec::new(),
+            steps: Vec::new(),
+            operands: vec![None; graph.values().len()],
+            returned_as: HashMap::new(),
+            prepared: HashMap::new(),
+            node: 0,
+        };
+        for (index, &value) in graph.inputs().iter().enumerate() {
+            let operand = lowering.allocate(value, StorageKind::Input(index));
+            lowering.operands[value.index()] = Some(operand);
+        }
+        for (index, output) in graph.outputs().iter().enumerate() {
+            if matches!(graph.value(output.value).source, Source::Node { .. }) {
+                lowering.returned_as.entry(output.value).or_insert(index);
+            }
+        }
+        lowering
+    }
+
+    fn lower_node(&mut self, node: &Node) -> Result<(), Unsupported> {
+        match &node.op {
+            Op::MatMul(_) => self.matmul(node),
+            Op::Linear(op) => self.linear(node, op),
+            Op::Conv(op) => Err("pending".into()),
+            Op::ConvTranspose(op) => Err("pending".into()),
+            Op::Binary(op) => self.binary(node, op.0),
+            Op::Unary(op) => self.unary(node, op.0),
+            Op::Softmax(op) => self.softmax(node, op),
+            Op::LayerNorm(op) => self.layer_norm(node, op),
+            Op::RmsNorm(op) => self.rms_norm(node, op),
+            Op::BatchNorm(op) => self.batch_norm(node, op),
+            Op::GroupNorm(op) => self.group_norm(node, op),
+            Op::Attention(op) => Err("pending".into()),
+            Op::Embedding(_) => self.embedding(node),
+            Op::Reshape(_) => self.reshape(node),
+            Op::Transpose(op) => self.transpose(node, op),
+            Op::Concat(op) => self.concat(node, op),
+            Op::Slice(op) => self.slice(node, op),
+            Op::Split(op) => self.split(node, op),
+            Op::Pad(op) => self.pad(node, op),
+            Op::Reduce(op) => self.reduce(node, op),
+            Op::MaxPool(op) => Err("pending".into()),
+            Op::AveragePool(op) => Err("pending".into()),
+            Op::GlobalAveragePool(_) => self.global_average_pool(node),
+            other => Err(format!("the operator {} has no kernel here; express it with others", other.name())),
+        }
+    }
+
+    /// The operand of input `index` of a node, if it is given.
+    pub fn optional(&mut self, node: &Node, index: usize) -> Option<Operand> {
+        node.inputs.get(index).copied().flatten().map(|value| self.operand(value))
+    }
+
+    /// The operand of a required input.
+    pub fn input(&mut self, node: &Node, index: usize) -> Operand {
+        self.optional(node, index).expect("shape rules guarantee required inputs")
+    }
+
+    /// The operand of a required input, copied first when its elements are not in row-major order.
+    pub fn dense_input(&mut self, node: &Node, index: usize) -> Operand {
+        let operand = self.input(node, index);
+        self.dense(operand)
+    }
+
+    /// The constant behind input `index`, if it is one.
+    pub fn constant_input(&self, node: &Node, index: usize) -> Option<&'g Arc<Tensor>> {
+        node.inputs.get(index).copied().flatten().and_then(|value| self.graph.constant(value))
+    }
+
+    /// Where a computed value goes: the caller's memory if it is an output, else the arena.
+    pub fn destination(&mut self, value: Value) -> Operand {
+        let kind = match self.returned_as.get(&value) {
+            Some(&output) => StorageKind::Output(output),
+            None => StorageKind::Arena,
+        };
+        let operand = self.allocate(value, kind);
+        self.operands[value.index()] = Some(operand.clone());
+        operand
+    }
+
+    /// Says that a value is a view of what is already there.
+    pub fn set_view(&mut self, value: Value, operand: Operand) {
+        self.operands[value.index()] = Some(operand);
+    }
+
+    /// A dense operand with the same elements.
+    pub fn dense(&mut self, operand: Operand) -> Operand {
+        if operand.is_dense() {
+            return operand;
+        }
+        let copy = self.temporary(operand.dtype, operand.shape.clone(), operand.every_sample);
+        self.copy(&operand, &copy);
+        copy
+    }
+
+    /// A new storage in the arena.
+    pub fn temporary(&mut self, dtype: DType, shape: Vec<usize>, every_sample: bool) -> Operand {
+        self.new_storage(StorageKind::Arena, dtype, shape, every_sample)
+    }
+
+    /// Adds a step.
+    pub fn emit(&mut self, step: impl Step + 'static, reads: &[&Operand], writes: &Operand, scratch_bytes: usize) {
+        self.steps.push(PlannedStep {
+            step: Box::new(step),
+            node: self.node,
+            every_sample: writes.every_sample,
+            reads: reads.iter().map(|o| o.storage()).collect(),
+            writes: writes.storage(),
+            scratch_bytes,
+        });
+    }
+
+    /// A weight in a kernel's own form, made once however often the weight is used.
+    pub fn prepare<T: Send + Sync + 'static>(
+        &mut self,
+        weight: &Arc<Tensor>,
+        how: Preparation,
+        make: impl FnOnce(&[f32]) -> T,
+    ) -> Arc<T> {
+        let prepared = self
+            .prepared
+            .entry((Arc::as_ptr(weight), how))
+            .or_insert_with(|| Arc::new(make(weight.as_f32().expect("shape rules guarantee f32 weights"))));
+        prepared.clone().downcast().expect("a preparation has one type")
+    }
+
+    fn operand(&mut self, value: Value) -> Operand {
+        if let Some(operand) = &self.operands[value.index()] {
+            return operand.clone();
+        }
+        let tensor = self.graph.constant(value).expect("nodes are in order").clone();
+        let operand = self.allocate(value, StorageKind::Constant(tensor));
+        self.operands[value.index()] = Some(operand.clone());
+        operand
+    }
+
+    fn allocate(&mut self, value: Value, kind: StorageKind) -> Operand {
+        let ty = &self.graph.value(value).ty;
+        self.new_storage(kind, ty.dtype, ty.shape.resolve(1), ty.shape.batch_axis().is_some())
+    }
+
+    fn new_storage(&mut self, kind: StorageKind, dtype: DType, shape: Vec<usize>, every_sample: bool) -> Operand {
+        let id = StorageId(self.storages.len());
+        let operand = Operand::whole(id, dtype, shape, every_sample);
+        self.storages.push(Storage { kind, dtype, elements: operand.elements(), every_sample, at: 0 });
+        operand
+    }
+
+    /// Copies what is returned but was not computed in place: inputs, constants, views, and values returned twice.
+    fn return_outputs(&mut self) {
+        for (index, output) in self.graph.outputs().iter().enumerate() {
+            let operand = self.operand(output.value);
+            let in_place = matches!(self.storages[operand.storage().0].kind, StorageKind::Output(i) if i == index);
+            if !(in_place && operand.is_dense()) {
+                let destination = self.allocate(output.value, StorageKind::Output(index));
+                self.copy(&operand, &destination);
+            }
+        }
+    }
+
+    fn finish(self, max_batch: usize) -> Result<Plan, CompileError> {
+        let Lowering { mut storages, steps, .. } = self;
+        let too_large = |bytes| CompileError::TooLarge { bytes, limit: LIMIT_BYTES };
+        let bytes = arena::place(&mut storages, &steps).ok_or_else(|| too_large(usize::MAX))?;
+        let scratch_bytes = steps.iter().map(|s| s.scratch_bytes).max().unwrap_or(0);
+        let total = whole_lines(scratch_bytes)
+            .and_then(|scratch| bytes.once.checked_add(scratch)?.checked_add(bytes.every_sample))
+            .filter(|&total| total <= LIMIT_BYTES)
+            .ok_or_else(|| too_large(bytes.every_sample.saturating_add(scratch_bytes)))?;
+        Ok(Plan {
+            chunk: (CHUNK_BYTES / bytes.every_sample.max(1)).clamp(1, max_batch),
+            sample_bytes: bytes.every_sample,
+            once_bytes: total - bytes.every_sample,
+            scratch_bytes: total - bytes.every_sample - bytes.once,
+            storages,
+            steps,
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! Operators that move elements: most become views; the others become copies.
+
+use paceline_graph::{Concat, DType, Node, Pad, Slice, Split, Transpose};
+
+use super::{Lowering, Unsupported};
+use crate::nd::{Nd, Run};
+use crate::operand::Operand;
+use crate::plan::{Frame, Slot, Step};
+
+impl Lowering<'_> {
+    pub fn reshape(&mut self, node: &Node) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        let shape = self.value_shape(node.outputs[0]);
+        let view = match x.reshaped(&shape) {
+            Some(view) => view,
+            None => self.dense(x).reshaped(&shape).expect("dense operands take any shape"),
+        };
+        self.set_view(node.outputs[0], view);
+        Ok(())
+    }
+
+    pub fn transpose(&mut self, node: &Node, op: &Transpose) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        self.set_view(node.outputs[0], x.transposed(&op.permutation));
+        Ok(())
+    }
+
+    pub fn slice(&mut self, node: &Node, op: &Slice) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        let axis = axis_index(op.axis, x.rank());
+        let length = self.value_shape(node.outputs[0])[axis];
+        self.set_view(node.outputs[0], x.sliced(axis, op.start, op.step, length));
+        Ok(())
+    }
+
+    pub fn split(&mut self, node: &Node, op: &Split) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        let axis = axis_index(op.axis, x.rank());
+        let mut start = 0;
+        for (&value, &size) in node.outputs.iter().zip(&op.sizes) {
+            self.set_view(value, x.sliced(axis, start, 1, size));
+            start += size;
+        }
+        Ok(())
+    }
+
+    pub fn concat(&mut self, node: &Node, op: &Concat) -> Result<(), Unsupported> {
+        let pieces: Vec<Operand> = (0..node.inputs.len()).map(|i| self.input(node, i)).collect();
+        let y = self.destination(node.outputs[0]);
+        let axis = axis_index(op.axis, y.rank());
+        let mut start = 0;
+        for piece in &pieces {
+            self.copy(piece, &y.sliced(axis, start, 1, piece.shape[axis]));
+            start += piece.shape[axis];
+        }
+        Ok(())
+    }
+
+    pub fn pad(&mut self, node: &Node, op: &Pad) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        let y = self.destination(node.outputs[0]);
+        if x.dtype != DType::F32 {
+            return Err(format!("Pad is for f32 here, got {}", x.dtype));
+        }
+        let fill = Fill { slot: y.slot, per_sample: y.elements(), value: op.value };
+        self.emit(fill, &[], &y, 0);
+        let inside = op.pads.iter().enumerate().fold(y.clone(), |inside, (axis, &(before, _))| {
+            inside.sliced(axis, before, 1, x.shape[axis])
+        });
+        self.copy(&x, &inside);
+        Ok(())
+    }
+
+    /// Copies every element of `from` to the same place in `to`.
+    pub fn copy(&mut self, from: &Operand, to: &Operand) {
+        let nd =
+            Nd::new(&to.shape, [&from.strides, &to.strides], [from.sample_stride, to.sample_stride]);
+        let copy = Copy { nd, element_bytes: to.dtype.size_bytes(), from: from.slot, to: to.slot };
+        self.emit(copy, &[from], to, 0);
+    }
+
+    fn value_shape(&self, value: paceline_graph::Value) -> Vec<usize> {
+        self.graph.value(value).ty.shape.resolve(1)
+    }
+}
+
+/// The index of an axis that may count from the end.
+pub(super) fn axis_index(axis: isize, rank: usize) -> usize {
+    if axis < 0 { rank - axis.unsigned_abs() } else { axis.unsigned_abs() }
+}
+
+struct Copy {
+    nd: Nd<2>,
+    element_bytes: usize,
+    from: Slot,
+    to: Slot,
+}
+
+impl Step for Copy {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: the operands have elements of these many bytes, and the loop nest stays inside them.
+        unsafe {
+            match self.element_bytes {
+                1 => copy::<u8>(self, frame),
+                4 => copy::<u32>(self, frame),
+                8 => copy::<u64>(self, frame),
+                other => unreachable!("no element type has {other} bytes"),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The slots are places of elements as large as `T`, and the loop nest stays inside their storages.
+unsafe fn copy<T: std::marker::Copy>(step: &Copy, frame: &Frame<'_>) {
+    step.nd.for_each_run(frame.samples, |Run { offsets: [from, to], length, strides }| {
+        // SAFETY: the caller's promise; source and destination are different storages.
+        unsafe {
+            let (from, to) = (frame.at::<T>(step.from, from).cast_const(), frame.at::<T>(step.to, to));
+            if strides == [1, 1] {
+                std::ptr::copy_nonoverlapping(from, to, length);
+            } else {
+                for i in 0..length {
+                    *to.add(i * strides[1]) = *from.add(i * strides[0]);
+                }
+            }
+        }
+    });
+}
+
+struct Fill {
+    slot: Slot,
+    per_sample: usize,
+    value: f32,
+}
+
+impl Step for Fill {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: the storage is dense and has this many f32 elements a sample.
+        let all = unsafe {
+            std::slice::from_raw_parts_mut(frame.at::<f32>(self.slot, 0), self.per_sample * frame.samples)
+        };
+        all.fill(self.value);
+    }
+}

@@ -1,0 +1,58 @@
+//! Table look-up.
+
+use paceline_graph::Node;
+
+use super::{Lowering, Unsupported};
+use crate::plan::{Frame, Slot, Step};
+
+impl Lowering<'_> {
+    pub fn embedding(&mut self, node: &Node) -> Result<(), Unsupported> {
+        let indices = self.dense_input(node, 0);
+        let table = self.dense_input(node, 1);
+        if table.every_sample {
+            return Err("an embedding's table may not differ from sample to sample here".into());
+        }
+        let y = self.destination(node.outputs[0]);
+        let step = Embedding {
+            rows: table.shape[0],
+            columns: table.shape[1],
+            per_sample: indices.elements(),
+            indices: indices.slot,
+            table: table.slot,
+            y: y.slot,
+        };
+        self.emit(step, &[&indices, &table], &y, 0);
+        Ok(())
+    }
+}
+
+struct Embedding {
+    rows: usize,
+    columns: usize,
+    /// Indices a sample.
+    per_sample: usize,
+    indices: Slot,
+    table: Slot,
+    y: Slot,
+}
+
+impl Step for Embedding {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        for i in 0..self.per_sample * frame.samples {
+            // SAFETY: all operands are dense with these many rows; the row read is inside the table.
+            unsafe {
+                let y = std::slice::from_raw_parts_mut(
+                    frame.at::<f32>(self.y, i * self.columns),
+                    self.columns,
+                );
+                match usize::try_from(*frame.at::<i64>(self.indices, i)).ok().filter(|&row| row < self.rows) {
+                    Some(row) => {
+                        let row = frame.at::<f32>(self.table, row * self.columns);
+                        std::ptr::copy_nonoverlapping(row, y.as_mut_ptr(), self.columns);
+                    }
+                    None => y.fill(f32::NAN),
+                }
+            }
+        }
+    }
+}

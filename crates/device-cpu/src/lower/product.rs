@@ -1,0 +1,257 @@
+//! Matrix products: with a weight that was packed when the graph was compiled, or with a computed right operand.
+
+use std::sync::Arc;
+
+use paceline_graph::{Linear, Node};
+
+use super::{Lowering, Preparation, Unsupported};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{GemmCall, RightPointer, Strides, tail_floats};
+use crate::kernels::pack::{PackedMatrix, panel_floats};
+use crate::nd::{Nd, Run};
+use crate::operand::Operand;
+use crate::plan::{Frame, Slot, Step};
+
+impl Lowering<'_> {
+    pub fn linear(&mut self, node: &Node, op: &Linear) -> Result<(), Unsupported> {
+        let x = self.contiguous_rows(node, 0);
+        let bias = self.optional(node, 2).map(|bias| self.dense(bias));
+        let residual = self.optional(node, 3).map(|residual| self.dense(residual));
+        let activation = op.activation.into();
+        let y = self.destination(node.outputs[0]);
+        let (k, n) = (x.shape[x.rank() - 1], y.shape[y.rank() - 1]);
+        let Some(weight) = self.constant_input(node, 1).cloned() else {
+            let weight = self.input(node, 1).transposed(&[1, 0]);
+            let epilogue = Epilogue { bias, residual, activation };
+            self.product(matrix_rows(&x), weight, epilogue, matrix_rows(&y));
+            return Ok(());
+        };
+        let kernels = self.kernels;
+        let packed = self.prepare(&weight, Preparation::Linear, |w| PackedMatrix::new(kernels, w, n, k));
+        let rows = |operand: &Operand| operand.strides[..operand.rank() - 1].to_vec();
+        let residual_or_y = residual.as_ref().unwrap_or(&y);
+        let nd = Nd::new(
+            &x.shape[..x.rank() - 1],
+            [&rows(&x), &rows(residual_or_y), &rows(&y)],
+            [x.sample_stride, residual_or_y.sample_stride, y.sample_stride],
+        );
+        let reads: Vec<&Operand> = [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
+        let step = PackedProduct {
+            packed,
+            rows: nd,
+            x: x.slot,
+            bias: bias.as_ref().map(|b| b.slot),
+            residual: residual.as_ref().map(|r| r.slot),
+            y: y.slot,
+            activation,
+        };
+        self.emit(step, &reads, &y, 0);
+        Ok(())
+    }
+
+    pub fn matmul(&mut self, node: &Node) -> Result<(), Unsupported> {
+        let a = self.contiguous_rows(node, 0);
+        let b = self.input(node, 1);
+        let y = self.destination(node.outputs[0]);
+        // As NumPy does: a missing row of `a` or column of `b` is added, and dropped from the result.
+        let (a_is_vector, b_is_vector) = (a.rank() == 1, b.rank() == 1);
+        let mut y_matrix = y.clone();
+        if b_is_vector {
+            y_matrix = with_axis(&y_matrix, y_matrix.rank());
+        }
+        if a_is_vector {
+            y_matrix = with_axis(&y_matrix, y_matrix.rank() - 1);
+        }
+        let a = if a_is_vector { with_axis(&a, 0) } else { a };
+        let b = if b_is_vector { with_axis(&b, 1) } else { b };
+        let none = Epilogue { bias: None, residual: None, activation: Activation::None };
+        self.product(a, b, none, y_matrix);
+        Ok(())
+    }
+
+    /// `y [..., m, n] = a [..., m, k] b [..., k, n]`, the axes before the last two broadcast. The rows of `a` are contiguous.
+    fn product(&mut self, a: Operand, b: Operand, epilogue: Epilogue, y: Operand) {
+        let Epilogue { bias, residual, activation } = epilogue;
+        let (m, n) = (y.shape[y.rank() - 2], y.shape[y.rank() - 1]);
+        let k = a.shape[a.rank() - 1];
+        let (depth_stride, column_stride) = (b.strides[b.rank() - 2], b.strides[b.rank() - 1]);
+        let (b, right) = if n <= 1 || column_stride == 1 {
+            (b, RightLayout::Rows { stride: depth_stride })
+        } else if k <= 1 || depth_stride == 1 {
+            (b, RightLayout::Columns { stride: column_stride })
+        } else {
+            (self.dense(b), RightLayout::Rows { stride: n })
+        };
+        let scratch = match right {
+            RightLayout::Rows { .. } => tail_floats(self.kernels, n, k),
+            RightLayout::Columns { .. } => panel_floats(self.kernels, n, k),
+        };
+        let outer = &y.shape[..y.rank() - 2];
+        let outer_strides = |operand: &Operand| {
+            let outer_axes = operand.rank() - 2;
+            let head = Operand {
+                shape: operand.shape[..outer_axes].to_vec(),
+                strides: operand.strides[..outer_axes].to_vec(),
+                ..operand.clone()
+            };
+            head.broadcast_strides(outer)
+        };
+        let residual_or_y = residual.as_ref().map_or(&y, |_| &y);
+        let nd = Nd::new(
+            outer,
+            [&outer_strides(&a), &outer_strides(&b), &outer_strides(residual_or_y), &outer_strides(&y)],
+            [a.sample_stride, b.sample_stride, residual_or_y.sample_stride, y.sample_stride],
+        );
+        let reads: Vec<&Operand> =
+            [Some(&a), Some(&b), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
+        let step = Product {
+            sizes: [m, n, k],
+            outer: nd,
+            a: a.slot,
+            a_row_stride: a.strides[a.rank() - 2],
+            b: b.slot,
+            right,
+            bias: bias.as_ref().map(|b| b.slot),
+            residual: residual.as_ref().map(|r| r.slot),
+            y: y.slot,
+            activation,
+        };
+        self.emit(step, &reads, &y, scratch * size_of::<f32>());
+    }
+
+    /// An input whose last axis is contiguous; copied if it is not.
+    pub(super) fn contiguous_rows(&mut self, node: &Node, index: usize) -> Operand {
+        let x = self.input(node, index);
+        if x.last_is_contiguous() { x } else { self.dense(x) }
+    }
+}
+
+/// What is done to a product before it is stored.
+struct Epilogue {
+    bias: Option<Operand>,
+    residual: Option<Operand>,
+    activation: Activation,
+}
+
+/// An operand with at least two axes: a vector becomes a matrix of one row.
+fn matrix_rows(operand: &Operand) -> Operand {
+    if operand.rank() == 1 { with_axis(operand, 0) } else { operand.clone() }
+}
+
+/// The same elements with an axis of length 1 at `at`.
+fn with_axis(operand: &Operand, at: usize) -> Operand {
+    let mut operand = operand.clone();
+    operand.shape.insert(at, 1);
+    operand.strides.insert(at, 0);
+    operand
+}
+
+/// `y = activation(x W^T + bias + residual)` with a packed `W`.
+struct PackedProduct {
+    packed: Arc<PackedMatrix>,
+    /// Rows of x, of the residual (or y again, without one) and of y.
+    rows: Nd<3>,
+    x: Slot,
+    bias: Option<Slot>,
+    residual: Option<Slot>,
+    y: Slot,
+    activation: Activation,
+}
+
+impl Step for PackedProduct {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        self.rows.for_each_run(frame.samples, |Run { offsets, length, strides }| {
+            let rows = |stride| Strides { sample: 0, row: stride, column: 1 };
+            // SAFETY: the operands have rows of `k` and `n` elements at these strides.
+            unsafe {
+                (frame.kernels.gemm)(&GemmCall {
+                    samples: 1,
+                    m: length,
+                    n: self.packed.n,
+                    k: self.packed.k,
+                    left: frame.at(self.x, offsets[0]),
+                    left_strides: rows(strides[0]),
+                    left_offsets: std::ptr::null(),
+                    left_row_floats: self.packed.k,
+                    right: RightPointer::Panels(self.packed.panels().as_ptr()),
+                    bias: frame.optional(self.bias, 0),
+                    residual: frame.optional(self.residual, offsets[1]),
+                    residual_strides: rows(strides[1]),
+                    activation: self.activation,
+                    out: frame.at(self.y, offsets[2]),
+                    out_strides: rows(strides[2]),
+                });
+            }
+        });
+    }
+}
+
+/// How a computed right operand lies in memory.
+#[derive(Clone, Copy)]
+enum RightLayout {
+    /// The elements of a row side by side.
+    Rows { stride: usize },
+    /// The elements of a column side by side, as the keys of attention: packed anew each time.
+    Columns { stride: usize },
+}
+
+/// A product of two computed operands, for each index of the axes before their last two.
+struct Product {
+    /// m, n, k.
+    sizes: [usize; 3],
+    /// Matrices of a, of b, of the residual (or y again, without one) and of y.
+    outer: Nd<4>,
+    a: Slot,
+    a_row_stride: usize,
+    b: Slot,
+    right: RightLayout,
+    bias: Option<Slot>,
+    residual: Option<Slot>,
+    y: Slot,
+    activation: Activation,
+}
+
+impl Step for Product {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        let [m, n, k] = self.sizes;
+        if m == 0 || n == 0 {
+            return;
+        }
+        self.outer.for_each_run(frame.samples, |Run { offsets, length, strides }| {
+            // One right operand for the whole run, or one a matrix.
+            let (products, samples) = if strides[1] == 0 { (1, length) } else { (length, 1) };
+            for index in 0..products {
+                let at = |operand: usize| offsets[operand] + index * strides[operand];
+                // SAFETY: the loop nest stays inside the operands, and the scratch was sized for this layout.
+                unsafe {
+                    let b = frame.at::<f32>(self.b, at(1)).cast_const();
+                    let scratch = frame.scratch.cast::<f32>();
+                    let right = match self.right {
+                        RightLayout::Rows { stride } => RightPointer::Rows { data: b, stride, tail: scratch },
+                        RightLayout::Columns { stride } => {
+                            (frame.kernels.pack)(b, stride, n, k, scratch);
+                            RightPointer::Panels(scratch)
+                        }
+                    };
+                    (frame.kernels.gemm)(&GemmCall {
+                        samples,
+                        m,
+                        n,
+                        k,
+                        left: frame.at(self.a, at(0)),
+                        left_strides: Strides { sample: strides[0], row: self.a_row_stride, column: 1 },
+                        left_offsets: std::ptr::null(),
+                        left_row_floats: k,
+                        right,
+                        bias: frame.optional(self.bias, 0),
+                        residual: frame.optional(self.residual, at(2)),
+                        residual_strides: Strides { sample: strides[2], row: n, column: 1 },
+                        activation: self.activation,
+                        out: frame.at(self.y, at(3)),
+                        out_strides: Strides { sample: strides[3], row: n, column: 1 },
+                    });
+                }
+            }
+        });
+    }
+}

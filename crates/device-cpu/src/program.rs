@@ -1,0 +1,56 @@
+//! A graph compiled for the CPU.
+
+use std::sync::Arc;
+
+use paceline_device::{BatchSizes, CompileError, CompileOptions, DeviceError, Program, Session, Signature};
+use paceline_graph::Graph;
+use paceline_graph::passes::simplify;
+
+
+use crate::kernels::set::KernelSet;
+use crate::lower::lower;
+use crate::plan::Plan;
+use crate::session::CpuSession;
+
+/// Packed weights and a plan of steps; shared by every session.
+pub(crate) struct CpuProgram {
+    pub signature: Signature,
+    pub batch_sizes: BatchSizes,
+    pub kernels: &'static KernelSet,
+    pub plan: Plan,
+}
+
+impl CpuProgram {
+    pub fn compile(
+        graph: &Graph,
+        options: &CompileOptions,
+        kernels: &'static KernelSet,
+        device: &str,
+    ) -> Result<Self, CompileError> {
+        if options.max_batch == 0 {
+            return Err(CompileError::Option {
+                option: "max_batch",
+                expected: "at least 1".into(),
+                got: options.max_batch.to_string(),
+            });
+        }
+        let signature = Signature::of(graph);
+        let max_batch = if signature.batched { options.max_batch } else { 1 };
+        let plan = lower(&simplify(graph)?, kernels, max_batch, device)?;
+        Ok(CpuProgram { signature, batch_sizes: BatchSizes::UpTo(max_batch), kernels, plan })
+    }
+}
+
+impl Program for CpuProgram {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn batch_sizes(&self) -> &BatchSizes {
+        &self.batch_sizes
+    }
+
+    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
+        Ok(Box::new(CpuSession::new(self)))
+    }
+}
