@@ -1,0 +1,38 @@
+//! How much arithmetic a graph is.
+
+use paceline_graph::{Graph, Node, Op, Value};
+
+/// Floating-point operations of one sample, a multiply-add counted as two: those of the matrix products (linear layers,
+/// convolutions, attention), as the field counts them. Activations, norms and additions are left out. Saturates.
+pub fn flops(graph: &Graph) -> u64 {
+    graph.nodes().iter().map(|node| node_flops(graph, node)).fold(0, u64::saturating_add)
+}
+
+fn node_flops(graph: &Graph, node: &Node) -> u64 {
+    let shape = |value: Value| graph.value(value).ty.shape.resolve(1);
+    let input = |index: usize| node.inputs.get(index).copied().flatten().map(shape).unwrap_or_default();
+    let output = || node.outputs.first().copied().map(shape).unwrap_or_default();
+    match &node.op {
+        Op::MatMul(_) => product(&[&[2], &output(), last(&input(0))]),
+        // weight [out, in]
+        Op::Linear(_) => product(&[&[2], &output(), last(&input(1))]),
+        // weight [M, C / groups, kernel...]
+        Op::Conv(_) => product(&[&[2], &output(), input(1).get(1..).unwrap_or_default()]),
+        // weight [C, M / groups, kernel...]
+        Op::ConvTranspose(_) => product(&[&[2], &input(0), input(1).get(1..).unwrap_or_default()]),
+        // q [N, Tq, heads * d], k [N, Tk, heads * d], v [N, Tk, heads * dv]: the scores, and their weighted sums
+        Op::Attention(_) => {
+            let keys = input(1).get(1).copied().unwrap_or(0);
+            product(&[&[2, keys], &input(0)]).saturating_add(product(&[&[2, keys], &output()]))
+        }
+        _ => 0,
+    }
+}
+
+fn last(shape: &[usize]) -> &[usize] {
+    &shape[shape.len().saturating_sub(1)..]
+}
+
+fn product(factors: &[&[usize]]) -> u64 {
+    factors.iter().flat_map(|f| f.iter()).fold(1, |n, &d| n.saturating_mul(d as u64))
+}
