@@ -13,6 +13,8 @@
 //! **Not here**: queues, threads, batching. Those are the engine's.
 
 mod batch;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod fake;
 mod signature;
