@@ -31,12 +31,7 @@ pub fn convolutions(channels: &[usize], length: usize) -> impl Network + use<> {
 }
 
 /// One encoder layer, ReLU, norm last: `[N, tokens, d_model]` to the same.
-pub fn encoder_layer(
-    d_model: usize,
-    nhead: usize,
-    dim_feedforward: usize,
-    tokens: usize,
-) -> impl Network {
+pub fn encoder_layer(d_model: usize, nhead: usize, dim_feedforward: usize, tokens: usize) -> impl Network {
     let layer = TransformerEncoderLayer::new(d_model, nhead).dim_feedforward(dim_feedforward);
     OneInput::new(layer, [tokens, d_model])
 }
