@@ -253,8 +253,9 @@ fn a_seed_gives_the_same_weights_everywhere() {
 }
 
 /// What seed 42 gave when this test was written.
-const EXPECTED_BITS: [u32; 8] = [0; 8];
-const EXPECTED_NORMAL_BITS: [u32; 3] = [0; 3];
+const EXPECTED_BITS: [u32; 8] =
+    [3198361620, 1045894033, 3201371920, 1057299032, 1050738258, 3182127425, 3191363856, 1041668028];
+const EXPECTED_NORMAL_BITS: [u32; 3] = [1018509120, 3189246629, 1054203424];
 
 #[test]
 fn weights_start_as_pytorch_starts_them() {
