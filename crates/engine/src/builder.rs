@@ -1,0 +1,43 @@
+//! Choices made when an engine is made.
+
+use std::thread;
+
+use crate::engine::Engine;
+use crate::error::BuildError;
+
+/// Makes an [`Engine`].
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    lanes: Option<usize>,
+    queue_samples: Option<usize>,
+}
+
+impl Builder {
+    /// Samples that may wait, unless chosen otherwise.
+    pub const DEFAULT_QUEUE_SAMPLES: usize = 16_384;
+
+    /// How many executions may run at a time, each on a thread of its own. Without a choice, one for each core; a device knows
+    /// better ([`DeviceInfo::default_lanes`](paceline_device::DeviceInfo)).
+    pub fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = Some(lanes);
+        self
+    }
+
+    /// How many samples, of all models together, may wait. Requests beyond are refused at once.
+    pub fn queue_samples(mut self, samples: usize) -> Self {
+        self.queue_samples = Some(samples);
+        self
+    }
+
+    /// Starts the lanes.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        let lanes = self.lanes.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+        let queue_samples = self.queue_samples.unwrap_or(Self::DEFAULT_QUEUE_SAMPLES);
+        for (option, value) in [("lanes", lanes), ("queue_samples", queue_samples)] {
+            if value == 0 {
+                return Err(BuildError::Zero { option });
+            }
+        }
+        Engine::start(lanes, queue_samples)
+    }
+}

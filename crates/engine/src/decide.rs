@@ -1,0 +1,100 @@
+//! Which requests form the next batch: a pure function, with no clock, no lock and no thread inside.
+//!
+//! Today the rule is first come, first served across models: the model whose oldest request waits longest, and of its requests,
+//! from the oldest on, as many as one execution may have. What a better rule needs comes in through [`Line`] (deadlines,
+//! weights, measured costs) and as a `now`; it goes out through [`Decision`]. Nothing else has to change.
+
+/// What is known of one model's waiting requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Line<S> {
+    /// When the oldest arrived, as its number among all arrivals.
+    pub(crate) oldest: u64,
+    /// Samples that one execution may have.
+    pub(crate) max_samples: usize,
+    /// The samples of each request, oldest first; none is above `max_samples`.
+    pub(crate) samples: S,
+}
+
+/// The next batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// The index of the model.
+    pub(crate) line: usize,
+    /// How many requests, from the oldest on; at least one.
+    pub(crate) requests: usize,
+}
+
+/// The next batch from the lines of all models; a model without requests has no line. `None` when nothing waits.
+pub(crate) fn decide<S>(lines: impl Iterator<Item = (usize, Line<S>)>) -> Option<Decision>
+where
+    S: Iterator<Item = usize>,
+{
+    let (line, chosen) = lines.min_by_key(|(_, line)| line.oldest)?;
+    let mut room = chosen.max_samples;
+    let fits = |&samples: &usize| {
+        let fits = samples <= room;
+        room = room.saturating_sub(samples);
+        fits
+    };
+    Some(Decision { line, requests: chosen.samples.take_while(fits).count() })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines of up to 5 models with distinct arrivals, each with its limit and at least one request that respects it.
+    fn lines() -> impl Strategy<Value = Vec<(usize, Line<std::vec::IntoIter<usize>>)>> {
+        let line = (1usize..20).prop_flat_map(|max| (Just(max), prop::collection::vec(1..=max, 1..30)));
+        (prop::collection::vec(line, 0..5), any::<u64>()).prop_map(|(lines, seed)| {
+            let count = lines.len() as u64;
+            let line = |(i, (max_samples, samples)): (usize, (usize, Vec<usize>))| {
+                let oldest = (seed % 97 + i as u64 * 3) % (3 * count).max(1);
+                (i, Line { oldest, max_samples, samples: samples.into_iter() })
+            };
+            lines.into_iter().enumerate().map(line).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn takes_the_longest_prefix_that_fits_of_the_line_with_the_oldest_request(lines in lines()) {
+            let Some(decision) = decide(lines.iter().cloned()) else {
+                prop_assert!(lines.is_empty());
+                return Ok(());
+            };
+            let (_, chosen) = &lines[decision.line];
+            prop_assert!(lines.iter().all(|(_, line)| chosen.oldest <= line.oldest));
+            let samples = chosen.samples.as_slice();
+            let taken: usize = samples[..decision.requests].iter().sum();
+            prop_assert!(decision.requests >= 1);
+            prop_assert!(taken <= chosen.max_samples);
+            if let Some(next) = samples.get(decision.requests) {
+                prop_assert!(taken + next > chosen.max_samples);
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_of_decisions() {
+        let line = |oldest, max_samples, samples: &[usize]| Line {
+            oldest,
+            max_samples,
+            samples: samples.to_vec().into_iter(),
+        };
+        let cases = [
+            ("nothing waits", vec![], None),
+            ("all fit", vec![(0, line(5, 8, &[1, 2, 3]))], Some((0, 3))),
+            ("exactly full", vec![(0, line(5, 6, &[1, 2, 3, 1]))], Some((0, 3))),
+            ("a small one does not overtake", vec![(0, line(5, 4, &[3, 3, 1]))], Some((0, 1))),
+            ("one at a time", vec![(0, line(5, 1, &[1, 1]))], Some((0, 1))),
+            ("the oldest model", vec![(0, line(5, 8, &[1])), (3, line(4, 8, &[1, 1]))], Some((3, 2))),
+        ];
+        for (name, lines, expected) in cases {
+            let got = decide(lines.into_iter()).map(|d| (d.line, d.requests));
+            assert_eq!(got, expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What can go wrong between a caller and the engine: one variant for each decision that a caller makes.
+
+use paceline_device::DeviceError;
+
+use crate::request::Inputs;
+use crate::validate::InputError;
+
+/// Why an engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An option is out of range.
+    #[error("{option}: expected at least 1, got 0")]
+    Zero {
+        /// The option's name.
+        option: &'static str,
+    },
+    /// A lane's thread could not be started.
+    #[error("the thread of lane {lane} could not be started: {error}")]
+    Thread {
+        /// The lane.
+        lane: usize,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+}
+
+/// Why a model could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The engine has a model of this name.
+    #[error("a model named '{name}' is already loaded; choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No execution of the program may have even one sample.
+    #[error("model '{name}': the program allows no batch of one sample or more")]
+    NoBatchSize {
+        /// The model.
+        name: String,
+    },
+    /// A lane could not open a session.
+    #[error("model '{name}': lane {lane} could not open a session: {error}; fewer lanes need less memory")]
+    Session {
+        /// The model.
+        name: String,
+        /// The lane.
+        lane: usize,
+        /// What the device said.
+        error: DeviceError,
+    },
+    /// The engine is draining.
+    #[error("model '{name}': the engine is draining and loads no more models")]
+    Draining {
+        /// The model.
+        name: String,
+    },
+}
+
+/// Why a request was refused. Nothing was executed, and the inputs come back: [`SubmitError::into_inputs`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The inputs do not fit the model. Trying again will not help.
+    #[error("model '{model}': {problem}")]
+    Invalid {
+        /// The model.
+        model: String,
+        /// What does not fit.
+        problem: Box<InputError>,
+        /// The inputs as they were given.
+        inputs: Inputs,
+    },
+    /// The request alone has more samples than may ever wait. Send it in pieces, or allow a longer queue.
+    #[error("the request has {samples} samples, but at most {limit} may wait; send it in pieces or raise queue_samples")]
+    TooLarge {
+        /// Samples of the request.
+        samples: usize,
+        /// The queue's bound.
+        limit: usize,
+        /// The inputs as they were given.
+        inputs: Inputs,
+    },
+    /// Too many samples wait. Try again later.
+    #[error("the queue is full: {queued} of {limit} samples wait, the request has {samples}; try again later")]
+    QueueFull {
+        /// Samples of the request.
+        samples: usize,
+        /// Samples waiting.
+        queued: usize,
+        /// The queue's bound.
+        limit: usize,
+        /// The inputs as they were given.
+        inputs: Inputs,
+    },
+    /// The engine is draining and accepts nothing more.
+    #[error("the engine is draining and accepts no more requests")]
+    Draining {
+        /// The inputs as they were given.
+        inputs: Inputs,
+    },
+    /// Every lane is retired, because its sessions could not be opened again. Make a new engine.
+    #[error("no lane is left: every one is retired after failures of the device; make a new engine")]
+    NoLanes {
+        /// The inputs as they were given.
+        inputs: Inputs,
+    },
+}
+
+impl SubmitError {
+    /// The inputs as they were given.
+    pub fn into_inputs(self) -> Inputs {
+        match self {
+            SubmitError::Invalid { inputs, .. }
+            | SubmitError::TooLarge { inputs, .. }
+            | SubmitError::QueueFull { inputs, .. }
+            | SubmitError::Draining { inputs }
+            | SubmitError::NoLanes { inputs } => inputs,
+        }
+    }
+}
+
+/// Why an accepted request has no outputs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecutionError {
+    /// The device reported an error while it executed the request's batch.
+    #[error("model '{model}', lane {lane}: {error}")]
+    Device {
+        /// The model.
+        model: String,
+        /// The lane that executed the batch.
+        lane: usize,
+        /// What the device said.
+        error: DeviceError,
+    },
+    /// The device panicked while it executed the request's batch.
+    #[error("model '{model}', lane {lane}: the device panicked: {message}")]
+    Panicked {
+        /// The model.
+        model: String,
+        /// The lane that executed the batch.
+        lane: usize,
+        /// The panic's message.
+        message: String,
+    },
+    /// The last lane was retired before the request was executed.
+    #[error("model '{model}': no lane is left to execute the request; every one is retired after failures of the device")]
+    NoLanes {
+        /// The model.
+        model: String,
+    },
+}
+
+/// Why [`Model::infer`](crate::Model::infer) has no outputs.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InferError {
+    /// The request was refused; its inputs are inside.
+    #[error(transparent)]
+    Refused(#[from] SubmitError),
+    /// The request was accepted, and its execution failed.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+}

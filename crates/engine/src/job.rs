@@ -1,0 +1,261 @@
+//! An accepted request: its inputs, the parts it is executed in, and the place where its answer is put and waited for.
+//!
+//! A request is one part, or several when it has more samples than one execution may have. Each [`Part`] carries buffers for its
+//! own outputs (made by the caller's thread, so that a lane allocates nothing for it) and is finished exactly once, by the
+//! lane that executed it or by whoever withdrew it. The last one to finish answers the request.
+//!
+//! **Traps.** A waiter is woken after the slot is unlocked and the lane has dropped its part, so that the caller runs into neither.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use paceline_device::{self as device, View, ViewMut};
+use paceline_graph::{Data, Tensor};
+use smallvec::SmallVec;
+
+use crate::error::ExecutionError;
+use crate::loaded::{Loaded, isolated};
+use crate::outputs::Outputs;
+use crate::sync::{Mutex, Thread, current, lock, park, park_timeout};
+use crate::validate::Valid;
+
+/// Outputs, or why there are none.
+pub type Answer = Result<Outputs, ExecutionError>;
+
+/// The elements of each output of one part.
+pub(crate) type Buffers = SmallVec<[Data; 1]>;
+
+/// An accepted request.
+pub(crate) struct Job {
+    pub(crate) model: Arc<Loaded>,
+    pub(crate) inputs: SmallVec<[Tensor; 2]>,
+    pub(crate) samples: usize,
+    accepted: Instant,
+    slot: Mutex<Slot>,
+}
+
+struct Slot {
+    /// Parts that are not finished.
+    pending: usize,
+    /// The outputs of each part.
+    outputs: SmallVec<[Buffers; 1]>,
+    /// Of the first part that failed.
+    error: Option<ExecutionError>,
+    waiter: Option<Waiter>,
+}
+
+/// Who is told that a request is answered.
+pub(crate) enum Waiter {
+    Thread(Thread),
+    Task(Waker),
+}
+
+/// What one execution computes of a request.
+pub(crate) struct Part {
+    pub(crate) job: Arc<Job>,
+    /// Its number in the queue; set when it is put there.
+    pub(crate) number: u64,
+    index: usize,
+    rows: Range<usize>,
+    outputs: Buffers,
+}
+
+/// A request whose last part has finished.
+pub(crate) struct Answered {
+    pub(crate) ok: bool,
+    pub(crate) waiter: Option<Waiter>,
+}
+
+impl Job {
+    /// A request and its parts. `waiter` is woken when it is answered.
+    pub(crate) fn new(
+        model: &Arc<Loaded>,
+        valid: Valid,
+        waiter: Option<Waiter>,
+    ) -> (Arc<Job>, SmallVec<[Part; 1]>) {
+        let Valid { inputs, samples } = valid;
+        let count = samples.div_ceil(model.max_samples);
+        let outputs = (0..count).map(|_| Buffers::new()).collect();
+        let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter });
+        let job =
+            Arc::new(Job { model: Arc::clone(model), inputs, samples, accepted: Instant::now(), slot });
+        let part = |index| {
+            let start = index * model.max_samples;
+            let rows = start..samples.min(start + model.max_samples);
+            let outputs = buffers(model, rows.len());
+            Part { job: Arc::clone(&job), number: 0, index, rows, outputs }
+        };
+        let parts = (0..count).map(part).collect();
+        (job, parts)
+    }
+
+    /// Whether the answer is there.
+    pub(crate) fn is_answered(&self) -> bool {
+        lock(&self.slot).pending == 0
+    }
+
+    /// The answer, once; `None` while there is none.
+    pub(crate) fn take_answer(&self) -> Option<Answer> {
+        self.answer_or_wait(|_| None)
+    }
+
+    /// Blocks until the answer is there, and takes it.
+    pub(crate) fn wait(&self) -> Answer {
+        match self.answer_or_wait(|_| Some(Waiter::Thread(current()))) {
+            Some(answer) => answer,
+            None => self.park(),
+        }
+    }
+
+    /// [`wait`](Self::wait) for the thread that is the waiter already.
+    pub(crate) fn park(&self) -> Answer {
+        loop {
+            park();
+            if let Some(answer) = self.take_answer() {
+                return answer;
+            }
+        }
+    }
+
+    /// Blocks until the answer is there, and takes it; `None` when it does not come in time.
+    pub(crate) fn wait_timeout(&self, timeout: Duration) -> Option<Answer> {
+        let start = Instant::now();
+        let mut answer = self.answer_or_wait(|_| Some(Waiter::Thread(current())));
+        while answer.is_none()
+            && let Some(left) = timeout.checked_sub(start.elapsed())
+        {
+            park_timeout(left);
+            answer = self.take_answer();
+        }
+        answer
+    }
+
+    /// Takes the answer, or has the task woken when it is there.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
+        let answer = self.answer_or_wait(|waiter| match waiter {
+            Some(Waiter::Task(task)) if task.will_wake(context.waker()) => None,
+            _ => Some(Waiter::Task(context.waker().clone())),
+        });
+        answer.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes the answer; if there is none, sets the waiter that `waiter` makes of the one before.
+    fn answer_or_wait(&self, waiter: impl FnOnce(&Option<Waiter>) -> Option<Waiter>) -> Option<Answer> {
+        let mut slot = lock(&self.slot);
+        if slot.pending > 0 {
+            let before = waiter(&slot.waiter).and_then(|waiter| slot.waiter.replace(waiter));
+            drop(slot);
+            drop(before);
+            return None;
+        }
+        let (outputs, error) = (std::mem::take(&mut slot.outputs), slot.error.take());
+        drop(slot);
+        Some(match error {
+            Some(error) => Err(error),
+            None => Ok(self.model.outputs(self.samples, outputs)),
+        })
+    }
+}
+
+impl Part {
+    /// Samples of this part.
+    pub(crate) fn samples(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The numbers that all parts of the request have in the queue.
+    pub(crate) fn siblings(&self) -> Range<u64> {
+        let first = self.number - self.index as u64;
+        first..first + self.job.samples.div_ceil(self.job.model.max_samples) as u64
+    }
+
+    /// Time since the request was accepted.
+    pub(crate) fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.job.accepted)
+    }
+
+    /// The slices that a device reads and writes.
+    pub(crate) fn views(&mut self) -> device::Part<'_> {
+        views(&self.job.model, &self.job.inputs, self.rows.clone(), &mut self.outputs)
+    }
+
+    /// Finishes the part; the request's answer, if this was the last.
+    pub(crate) fn finish(self, result: Result<(), ExecutionError>) -> Option<Answered> {
+        let mut slot = lock(&self.job.slot);
+        match result {
+            Ok(()) => slot.outputs[self.index] = self.outputs,
+            Err(error) => {
+                slot.error.get_or_insert(error);
+            }
+        }
+        slot.pending -= 1;
+        (slot.pending == 0).then(|| Answered { ok: slot.error.is_none(), waiter: slot.waiter.take() })
+    }
+}
+
+impl Waiter {
+    /// Tells it.
+    pub(crate) fn wake(self) {
+        match self {
+            Waiter::Thread(thread) => thread.unpark(),
+            Waiter::Task(waker) => {
+                if let Err(message) = isolated(|| waker.wake()) {
+                    tracing::error!(message, "waking a task panicked");
+                }
+            }
+        }
+    }
+}
+
+/// Zeroed output elements for this many samples.
+pub(crate) fn buffers(model: &Loaded, samples: usize) -> Buffers {
+    model.signature.outputs.iter().map(|port| Data::zeros(port.dtype, port.elements * samples)).collect()
+}
+
+/// The slices of `rows` of the inputs, and of the buffers made for them.
+pub(crate) fn views<'a>(
+    model: &Loaded,
+    inputs: &'a [Tensor],
+    rows: Range<usize>,
+    outputs: &'a mut [Data],
+) -> device::Part<'a> {
+    let slice = |(tensor, elements): (&'a Tensor, usize)| {
+        View::of(tensor.data()).slice(rows.start * elements, rows.end * elements)
+    };
+    device::Part {
+        samples: rows.len(),
+        inputs: inputs.iter().zip(model.signature.inputs.iter().map(|port| port.elements)).map(slice).collect(),
+        outputs: outputs.iter_mut().map(ViewMut::of).collect(),
+    }
+}
+
+impl Loaded {
+    /// The outputs of a request of this many samples from those of its parts, in order.
+    pub(crate) fn outputs(&self, samples: usize, parts: SmallVec<[Buffers; 1]>) -> Outputs {
+        let mut parts = parts.into_iter();
+        let mut joined = parts.next().unwrap_or_default();
+        for part in parts {
+            joined.iter_mut().zip(part).for_each(|(all, rows)| append(all, rows));
+        }
+        let batch = self.signature.batched.then_some(samples);
+        let tensor = |(port, data): (&device::Port, Data)| {
+            let mut shape = Vec::with_capacity(port.shape.len() + 1);
+            shape.extend(batch);
+            shape.extend_from_slice(&port.shape);
+            Some(Tensor::new(shape, data).expect("buffers have the length of their port"))
+        };
+        let tensors = self.signature.outputs.iter().zip(joined).map(tensor).collect();
+        Outputs::new(Arc::clone(&self.signature), tensors)
+    }
+}
+
+fn append(all: &mut Data, rows: Data) {
+    match (all, rows) {
+        (Data::F32(all), Data::F32(rows)) => all.extend(rows),
+        (Data::I64(all), Data::I64(rows)) => all.extend(rows),
+        (Data::Bool(all), Data::Bool(rows)) => all.extend(rows),
+        (all, rows) => unreachable!("parts of one output have one type, not {} and {}", all.dtype(), rows.dtype()),
+    }
+}

@@ -1,0 +1,207 @@
+//! What waits: one line of entries for each model, numbered in the order of arrival across models. A plain data structure,
+//! without locks or clocks.
+//!
+//! **Traps.** An entry withdrawn from the middle of a line stays there as a gap until the entries before it are gone; a line never
+//! begins with a gap, so that an empty line is one where nothing waits.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::decide::{Decision, Line, decide};
+
+/// Entries waiting, by model.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    lines: Vec<Waiting<T>>,
+    next: u64,
+    entries: usize,
+    samples: usize,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    max_samples: usize,
+    entries: VecDeque<Entry<T>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    number: u64,
+    samples: usize,
+    /// `None`: a gap.
+    value: Option<T>,
+}
+
+impl<T> Queue<T> {
+    /// A queue without lines.
+    pub(crate) fn new() -> Self {
+        Queue { lines: Vec::new(), next: 0, entries: 0, samples: 0 }
+    }
+
+    /// Adds a line of which one batch may take this many samples; its index.
+    pub(crate) fn add_line(&mut self, max_samples: usize) -> usize {
+        self.lines.push(Waiting { max_samples, entries: VecDeque::with_capacity(64) });
+        self.lines.len() - 1
+    }
+
+    /// The number that the next entry will have.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Entries waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Samples waiting.
+    pub(crate) fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Adds an entry at the end of a line.
+    pub(crate) fn push(&mut self, line: usize, samples: usize, value: T) {
+        let number = self.next;
+        self.next += 1;
+        self.entries += 1;
+        self.samples += samples;
+        self.lines[line].entries.push_back(Entry { number, samples, value: Some(value) });
+    }
+
+    /// Moves the entries of the next batch to `batch`; whether there was anything.
+    pub(crate) fn take_batch(&mut self, batch: &mut Vec<T>) -> bool {
+        let lines = self.lines.iter().enumerate().filter_map(|(i, line)| Some((i, line.view()?)));
+        let Some(Decision { line, requests }) = decide(lines) else { return false };
+        let line = &mut self.lines[line];
+        let mut wanted = requests;
+        while wanted > 0
+            && let Some(entry) = line.entries.pop_front()
+        {
+            if let Some(value) = entry.value {
+                wanted -= 1;
+                self.entries -= 1;
+                self.samples -= entry.samples;
+                batch.push(value);
+            }
+        }
+        line.trim();
+        true
+    }
+
+    /// Removes the entries of a line that have these numbers and still wait.
+    pub(crate) fn withdraw(&mut self, line: usize, numbers: Range<u64>) -> Vec<T> {
+        let line = &mut self.lines[line];
+        let start = line.entries.partition_point(|entry| entry.number < numbers.start);
+        let mut withdrawn = Vec::new();
+        for entry in line.entries.range_mut(start..).take_while(|entry| entry.number < numbers.end) {
+            if let Some(value) = entry.value.take() {
+                self.entries -= 1;
+                self.samples -= entry.samples;
+                withdrawn.push(value);
+            }
+        }
+        line.trim();
+        withdrawn
+    }
+
+    /// Removes everything.
+    pub(crate) fn take_all(&mut self) -> Vec<T> {
+        (self.entries, self.samples) = (0, 0);
+        let entries = self.lines.iter_mut().flat_map(|line| line.entries.drain(..));
+        entries.filter_map(|entry| entry.value).collect()
+    }
+}
+
+impl<T> Waiting<T> {
+    fn view(&self) -> Option<Line<impl Iterator<Item = usize>>> {
+        let oldest = self.entries.front()?.number;
+        let live = self.entries.iter().filter(|entry| entry.value.is_some());
+        Some(Line { oldest, max_samples: self.max_samples, samples: live.map(|entry| entry.samples) })
+    }
+
+    /// Drops the gaps at the front.
+    fn trim(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.value.is_none()) {
+            self.entries.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push { line: usize, samples: usize },
+        Take,
+        Withdraw { line: usize, start: u64, count: u64 },
+        TakeAll,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..3usize, 1..=4usize).prop_map(|(line, samples)| Step::Push { line, samples }),
+            2 => Just(Step::Take),
+            3 => (0..3usize, 0..60u64, 1..4u64)
+                .prop_map(|(line, start, count)| Step::Withdraw { line, start, count }),
+            1 => Just(Step::TakeAll),
+        ]
+    }
+
+    proptest! {
+        /// Against a list of `(line, number, samples)`: each entry leaves once, in order, and the totals are right.
+        #[test]
+        fn behaves_like_a_list(steps in prop::collection::vec(step(), 1..120)) {
+            let mut queue = Queue::new();
+            let limits = [4, 6, 9];
+            for limit in limits {
+                queue.add_line(limit);
+            }
+            let mut list: Vec<(usize, u64, usize)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Push { line, samples } => {
+                        let number = queue.next_number();
+                        queue.push(line, samples, (line, number, samples));
+                        list.push((line, number, samples));
+                    }
+                    Step::Take => {
+                        let mut batch = Vec::new();
+                        prop_assert_eq!(queue.take_batch(&mut batch), !list.is_empty());
+                        if let Some(&(line, ..)) = list.first() {
+                            let mut room = limits[line];
+                            let same = list.iter().filter(|entry| entry.0 == line);
+                            let fits = same.take_while(|entry| { let fits = entry.2 <= room; room = room.saturating_sub(entry.2); fits });
+                            let expected: Vec<_> = fits.copied().collect();
+                            prop_assert_eq!(&batch, &expected);
+                            list.retain(|entry| !expected.contains(entry));
+                        }
+                    }
+                    Step::Withdraw { line, start, count } => {
+                        let range = start..start + count;
+                        let gone = |entry: &(usize, u64, usize)| entry.0 == line && range.contains(&entry.1);
+                        let expected: Vec<_> = list.iter().copied().filter(gone).collect();
+                        prop_assert_eq!(queue.withdraw(line, range.clone()), expected);
+                        list.retain(|entry| !gone(entry));
+                    }
+                    Step::TakeAll => {
+                        let mut all = queue.take_all();
+                        all.sort_unstable_by_key(|entry| entry.1);
+                        prop_assert_eq!(all, std::mem::take(&mut list));
+                    }
+                }
+                prop_assert_eq!(queue.len(), list.len());
+                prop_assert_eq!(queue.is_empty(), list.is_empty());
+                prop_assert_eq!(queue.samples(), list.iter().map(|entry| entry.2).sum::<usize>());
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a caller holds until the answer comes.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::dispatch::Dispatch;
+use crate::job::{Answer, Job};
+
+/// A request on its way. Wait for it, or await it: it is a future, for any executor.
+///
+/// Dropping it cancels the request: what has not begun to execute is withdrawn, what runs completes and is discarded.
+#[must_use = "dropping a ticket cancels its request"]
+pub struct Ticket {
+    /// `None` once the answer was taken.
+    pending: Option<Pending>,
+}
+
+struct Pending {
+    job: Arc<Job>,
+    dispatch: Arc<Dispatch>,
+    numbers: Range<u64>,
+}
+
+impl Ticket {
+    pub(crate) fn new(job: Arc<Job>, dispatch: Arc<Dispatch>, numbers: Range<u64>) -> Self {
+        Ticket { pending: Some(Pending { job, dispatch, numbers }) }
+    }
+
+    /// Blocks until the answer comes.
+    pub fn wait(mut self) -> Answer {
+        let answer = self.pending().job.wait();
+        self.pending = None;
+        answer
+    }
+
+    /// Blocks until the answer comes; gives the ticket back when it has not come after `timeout`.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Result<Answer, Ticket> {
+        let answer = self.pending().job.wait_timeout(timeout);
+        self.settle(answer)
+    }
+
+    /// The answer, if it has come; otherwise the ticket.
+    pub fn try_take(mut self) -> Result<Answer, Ticket> {
+        let answer = self.pending().job.take_answer();
+        self.settle(answer)
+    }
+
+    /// Whether the answer has come.
+    pub fn is_answered(&self) -> bool {
+        self.pending.as_ref().is_none_or(|pending| pending.job.is_answered())
+    }
+
+    fn settle(mut self, answer: Option<Answer>) -> Result<Answer, Ticket> {
+        match answer {
+            Some(answer) => {
+                self.pending = None;
+                Ok(answer)
+            }
+            None => Err(self),
+        }
+    }
+
+    fn pending(&mut self) -> &Pending {
+        self.pending.as_ref().expect("a ticket is not polled again after its answer")
+    }
+}
+
+impl Future for Ticket {
+    type Output = Answer;
+
+    /// # Panics
+    /// When it was ready before.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let poll = self.pending().job.poll(context);
+        if poll.is_ready() {
+            self.pending = None;
+        }
+        poll
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Some(Pending { job, dispatch, numbers }) = self.pending.take() else { return };
+        if !job.is_answered() && !dispatch.withdraw(job.model.line, numbers).is_empty() {
+            job.model.counters.cancelled.add(1);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("is_answered", &self.is_answered()).finish()
+    }
+}

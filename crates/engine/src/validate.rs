@@ -1,0 +1,242 @@
+//! Whether a request fits a signature. Everything a device may rely on is checked here, before a request can reach one.
+
+use std::fmt;
+
+use paceline_device::{Port, Signature};
+use paceline_graph::{DType, Tensor};
+use smallvec::SmallVec;
+
+use crate::request::Request;
+
+/// What does not fit about a request's inputs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The model has no such input.
+    #[error("unknown input '{name}'; its inputs are {}", Names(expected))]
+    Unknown {
+        /// The name given.
+        name: String,
+        /// The model's inputs.
+        expected: Vec<String>,
+    },
+    /// An input was not given.
+    #[error("missing input '{name}'; its inputs are {}", Names(expected))]
+    Missing {
+        /// The name of the input.
+        name: String,
+        /// The model's inputs.
+        expected: Vec<String>,
+    },
+    /// An input was given twice.
+    #[error("input '{name}' was given twice; its inputs are {}", Names(expected))]
+    Duplicate {
+        /// The name given.
+        name: String,
+        /// The model's inputs.
+        expected: Vec<String>,
+    },
+    /// An input has the wrong element type.
+    #[error("input '{name}': expected elements of {expected}, got {got}")]
+    DType {
+        /// The name of the input.
+        name: String,
+        /// The model's element type.
+        expected: DType,
+        /// The tensor's element type.
+        got: DType,
+    },
+    /// An input has the wrong shape.
+    #[error("input '{name}': expected shape {}, got {got:?}", ShapeOf(expected, *batched))]
+    Shape {
+        /// The name of the input.
+        name: String,
+        /// The shape of one sample; the whole shape, when the model has no batch axis.
+        expected: Vec<usize>,
+        /// Whether axis 0 of the tensor counts the samples, before `expected`.
+        batched: bool,
+        /// The tensor's shape.
+        got: Vec<usize>,
+    },
+    /// Two inputs have different numbers of samples.
+    #[error("input '{name}' has {got} samples along axis 0, but input '{first}' has {expected}")]
+    Samples {
+        /// The name of the input.
+        name: String,
+        /// Its samples.
+        got: usize,
+        /// The name of the model's first input.
+        first: String,
+        /// Samples of the first input.
+        expected: usize,
+    },
+    /// The request has no sample.
+    #[error("the request has no sample: axis 0 of its inputs is 0")]
+    NoSamples,
+}
+
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, name) in self.0.iter().enumerate() {
+            write!(f, "{}'{name}'", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+struct ShapeOf<'a>(&'a [usize], bool);
+
+impl fmt::Display for ShapeOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let batch = self.1.then(|| "N".to_string());
+        let axes: Vec<String> = batch.into_iter().chain(self.0.iter().map(usize::to_string)).collect();
+        write!(f, "[{}]", axes.join(", "))
+    }
+}
+
+/// The inputs of a request that fits.
+#[derive(Debug)]
+pub(crate) struct Valid {
+    /// One for each input of the signature, in its order.
+    pub(crate) inputs: SmallVec<[Tensor; 2]>,
+    /// Samples along axis 0; 1 when the program has no batch.
+    pub(crate) samples: usize,
+}
+
+/// Puts the inputs of a request in the signature's order; gives the request back when it does not fit.
+pub(crate) fn validate<'n>(
+    signature: &Signature,
+    mut request: Request<'n>,
+) -> Result<Valid, (InputError, Request<'n>)> {
+    match check(signature, &request) {
+        Err(problem) => Err((problem, request)),
+        Ok(samples) => {
+            for (i, port) in signature.inputs.iter().enumerate() {
+                if let Some(from) = request.inputs.iter().position(|(name, _)| *name == port.name) {
+                    request.inputs.swap(i, from);
+                }
+            }
+            Ok(Valid { inputs: request.inputs.into_iter().map(|(_, tensor)| tensor).collect(), samples })
+        }
+    }
+}
+
+/// The request's samples.
+fn check(signature: &Signature, request: &Request<'_>) -> Result<usize, InputError> {
+    let expected = || signature.inputs.iter().map(|port| port.name.clone()).collect();
+    for (i, &(name, _)) in request.inputs.iter().enumerate() {
+        if !signature.inputs.iter().any(|port| port.name == name) {
+            return Err(InputError::Unknown { name: name.to_string(), expected: expected() });
+        }
+        if request.inputs[..i].iter().any(|(earlier, _)| *earlier == name) {
+            return Err(InputError::Duplicate { name: name.to_string(), expected: expected() });
+        }
+    }
+    let mut samples = None;
+    for port in &signature.inputs {
+        let Some((_, tensor)) = request.inputs.iter().find(|(name, _)| *name == port.name) else {
+            return Err(InputError::Missing { name: port.name.clone(), expected: expected() });
+        };
+        let got = check_tensor(port, tensor, signature.batched)?;
+        let expected = *samples.get_or_insert(got);
+        if got != expected {
+            let first = signature.inputs[0].name.clone();
+            return Err(InputError::Samples { name: port.name.clone(), got, first, expected });
+        }
+    }
+    match samples.unwrap_or(1) {
+        0 => Err(InputError::NoSamples),
+        samples => Ok(samples),
+    }
+}
+
+/// The tensor's samples.
+fn check_tensor(port: &Port, tensor: &Tensor, batched: bool) -> Result<usize, InputError> {
+    if tensor.dtype() != port.dtype {
+        let name = port.name.clone();
+        return Err(InputError::DType { name, expected: port.dtype, got: tensor.dtype() });
+    }
+    match tensor.shape() {
+        [samples, shape @ ..] if batched && shape == port.shape => Ok(*samples),
+        shape if !batched && shape == port.shape => Ok(1),
+        shape => Err(InputError::Shape {
+            name: port.name.clone(),
+            expected: port.shape.clone(),
+            batched,
+            got: shape.to_vec(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paceline_device::fake::port;
+
+    use super::*;
+
+    fn signature(batched: bool) -> Signature {
+        let inputs = vec![port("x", DType::F32, &[2]), port("mask", DType::Bool, &[])];
+        Signature { inputs, outputs: vec![port("y", DType::F32, &[2])], batched }
+    }
+
+    fn zeros(dtype: DType, shape: &[usize]) -> Tensor {
+        Tensor::zeros(dtype, shape).unwrap()
+    }
+
+    #[test]
+    fn a_table_of_refusals() {
+        let x = || ("x", zeros(DType::F32, &[3, 2]));
+        let mask = || ("mask", zeros(DType::Bool, &[3]));
+        let cases = [
+            (vec![x()], "missing input 'mask'; its inputs are 'x', 'mask'"),
+            (vec![], "missing input 'x'; its inputs are 'x', 'mask'"),
+            (vec![x(), mask(), ("z", Tensor::scalar(0.0))], "unknown input 'z'; its inputs are 'x', 'mask'"),
+            (vec![x(), mask(), x()], "input 'x' was given twice; its inputs are 'x', 'mask'"),
+            (
+                vec![("x", zeros(DType::I64, &[3, 2])), mask()],
+                "input 'x': expected elements of f32, got i64",
+            ),
+            (
+                vec![("x", zeros(DType::F32, &[3, 4])), mask()],
+                "input 'x': expected shape [N, 2], got [3, 4]",
+            ),
+            (vec![("x", zeros(DType::F32, &[2])), mask()], "input 'x': expected shape [N, 2], got [2]"),
+            (vec![x(), ("mask", zeros(DType::Bool, &[]))], "input 'mask': expected shape [N], got []"),
+            (
+                vec![x(), ("mask", zeros(DType::Bool, &[4]))],
+                "input 'mask' has 4 samples along axis 0, but input 'x' has 3",
+            ),
+            (
+                vec![("mask", zeros(DType::Bool, &[0])), ("x", zeros(DType::F32, &[0, 2]))],
+                "the request has no sample: axis 0 of its inputs is 0",
+            ),
+        ];
+        for (inputs, expected) in cases {
+            let (problem, request) = validate(&signature(true), Request::new(inputs.clone())).unwrap_err();
+            assert_eq!(problem.to_string(), expected);
+            assert_eq!(request.inputs.into_vec(), inputs);
+        }
+    }
+
+    #[test]
+    fn inputs_are_put_in_order() {
+        let (x, mask) = (zeros(DType::F32, &[3, 2]), zeros(DType::Bool, &[3]));
+        for inputs in [[("x", x.clone()), ("mask", mask.clone())], [("mask", mask.clone()), ("x", x.clone())]] {
+            let valid = validate(&signature(true), Request::new(inputs)).unwrap();
+            assert_eq!(valid.samples, 3);
+            assert_eq!(valid.inputs[..], [x.clone(), mask.clone()]);
+        }
+    }
+
+    #[test]
+    fn without_a_batch_axis_the_whole_shape_counts() {
+        let request = |shape: &[usize]| {
+            Request::new([("x", zeros(DType::F32, shape)), ("mask", zeros(DType::Bool, &[]))])
+        };
+        assert_eq!(validate(&signature(false), request(&[2])).unwrap().samples, 1);
+        let (problem, _) = validate(&signature(false), request(&[1, 2])).unwrap_err();
+        assert_eq!(problem.to_string(), "input 'x': expected shape [2], got [1, 2]");
+    }
+}
