@@ -5,6 +5,7 @@
 //! that depends on its own sizes alone, never on how many rows or samples travel with it.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
 pub(crate) mod copy;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;

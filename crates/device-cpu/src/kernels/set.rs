@@ -4,6 +4,7 @@
 //! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
+use super::attention::{self, Attention};
 use super::copy::{self, Plane};
 use super::elementwise::{self, RowOperand};
 use super::gemm::GemmCall;
@@ -106,4 +107,6 @@ kernel_sets! {
     reduce: fn(op: ReduceOp, src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = reduce::reduce;
     /// See [`copy::copy_f32`].
     copy_f32: fn(plane: Plane, src: *const f32, dst: *mut f32) = copy::copy_f32;
+    /// See [`attention::attention`].
+    attention: fn(args: &Attention) = attention::attention;
 }
