@@ -1,0 +1,159 @@
+//! What holds for every operator: no input makes a shape rule panic, an evaluation gives what the shape rule says, and a
+//! sample's result does not depend on the batch it is in.
+
+use paceline_graph::{DType, Data, Dim, Op, Tensor, ValueType};
+use proptest::prelude::*;
+
+use crate::cases::{Case, KINDS, fitting, hostile, nearly_fitting};
+use crate::notation::Numbers;
+
+const LARGEST_BATCH: usize = 3;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fitting_inputs_are_accepted_and_samples_independent(kind in 0..KINDS, seed: u64) {
+        let case = fitting(kind, &mut Numbers(seed));
+        let outputs = infer(&case);
+        prop_assert!(outputs.is_ok(), "{case:?}: {outputs:?}");
+        check_evaluation(&case, &outputs.unwrap(), seed);
+    }
+
+    #[test]
+    fn whatever_else_is_accepted_keeps_samples_independent(kind in 0..KINDS, seed: u64) {
+        let numbers = &mut Numbers(seed);
+        let case = nearly_fitting(fitting(kind, numbers), numbers);
+        let batch_axes = |ty: &ValueType| ty.shape.dims().iter().filter(|d| d.is_batch()).count();
+        // No value of a graph has more.
+        prop_assume!(case.inputs.iter().flatten().all(|ty| batch_axes(ty) <= 1));
+        if let Ok(outputs) = infer(&case)
+            && case.inputs.iter().flatten().chain(&outputs).all(is_small)
+        {
+            check_evaluation(&case, &outputs, seed);
+        }
+    }
+
+    #[test]
+    fn hostile_inputs_are_errors(kind in 0..KINDS, seed: u64) {
+        let case = hostile(kind, &mut Numbers(seed));
+        if let Err(problem) = infer(&case) {
+            prop_assert!(!problem.expected.is_empty() && !problem.got.is_empty(), "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_operator_is_tried() {
+    let mut names: Vec<String> = (0..KINDS)
+        .map(|kind| {
+            let op = format!("{:?}", fitting(kind, &mut Numbers(1)).op);
+            op.split('(').next().unwrap_or_default().to_string()
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), KINDS, "{names:?}");
+}
+
+fn infer(case: &Case) -> Result<Vec<ValueType>, paceline_graph::Problem> {
+    case.op.infer(&case.inputs.iter().map(Option::as_ref).collect::<Vec<_>>())
+}
+
+fn is_small(ty: &ValueType) -> bool {
+    let lengths = ty.shape.resolve(LARGEST_BATCH);
+    lengths.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1))).is_some_and(|n| n < 100_000)
+}
+
+/// Evaluates the case with every batch up to the largest, and with each sample alone.
+fn check_evaluation(case: &Case, outputs: &[ValueType], seed: u64) {
+    let batched = case.inputs.iter().flatten().any(|ty| ty.shape.batch_axis().is_some());
+    for ty in outputs {
+        let batch_axes = ty.shape.dims().iter().filter(|d| d.is_batch()).count();
+        assert_eq!(batch_axes, usize::from(batched), "{case:?}: {ty}");
+    }
+    let numbers = &mut Numbers(seed ^ 0xda7a);
+    let whole: Vec<Option<Tensor>> = case.inputs.iter().map(|ty| Some(data(ty.as_ref()?, numbers))).collect();
+    let run = |first: usize, count: usize| {
+        let inputs: Vec<Option<Tensor>> = whole
+            .iter()
+            .zip(&case.inputs)
+            .map(|(tensor, ty)| Some(samples(tensor.as_ref()?, ty.as_ref()?, first, count)))
+            .collect();
+        evaluate(&case.op, &inputs, outputs, count)
+    };
+    let alone: Vec<Vec<Tensor>> = (0..LARGEST_BATCH).map(|sample| run(sample, 1)).collect();
+    for count in 0..=LARGEST_BATCH {
+        let together = run(0, count);
+        for (output, ty) in outputs.iter().enumerate() {
+            for sample in 0..count {
+                let part = samples(&together[output], ty, sample, 1);
+                assert_eq!(bits(&part), bits(&alone[sample][output]), "{case:?}: sample {sample} of {count}");
+            }
+        }
+    }
+}
+
+fn evaluate(op: &Op, inputs: &[Option<Tensor>], outputs: &[ValueType], batch: usize) -> Vec<Tensor> {
+    let inputs: Vec<Option<&Tensor>> = inputs.iter().map(Option::as_ref).collect();
+    let shapes: Vec<Vec<usize>> = outputs.iter().map(|ty| ty.shape.resolve(batch)).collect();
+    let results = op.evaluate(&inputs, &shapes);
+    assert_eq!(results.len(), outputs.len(), "{op:?}");
+    for ((result, shape), ty) in results.iter().zip(&shapes).zip(outputs) {
+        assert_eq!((result.shape(), result.dtype()), (&shape[..], ty.dtype), "{op:?}");
+    }
+    results
+}
+
+/// A tensor for the largest batch; among its numbers are a few that arithmetic treats specially.
+fn data(ty: &ValueType, numbers: &mut Numbers) -> Tensor {
+    let shape = ty.shape.resolve(LARGEST_BATCH);
+    let len = shape.iter().product();
+    let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-40, 3e38];
+    let f32s = |numbers: &mut Numbers| match numbers.below(24) {
+        chosen if chosen < special.len() => special[chosen],
+        _ => numbers.f32(),
+    };
+    let data: Data = match ty.dtype {
+        DType::F32 => (0..len).map(|_| f32s(numbers)).collect::<Vec<f32>>().into(),
+        DType::I64 => (0..len).map(|_| numbers.below(6) as i64 - 1).collect::<Vec<i64>>().into(),
+        DType::Bool => (0..len).map(|_| numbers.below(2) == 0).collect::<Vec<bool>>().into(),
+        other => unreachable!("no case has an input of {other}"),
+    };
+    Tensor::new(shape, data).expect("as many elements as the shape has")
+}
+
+/// Some consecutive samples of a tensor of this type; all of it, where the type has no batch.
+fn samples(tensor: &Tensor, ty: &ValueType, first: usize, count: usize) -> Tensor {
+    let Some(axis) = ty.shape.batch_axis() else { return tensor.clone() };
+    let Dim::Batch(each) = ty.shape.dims()[axis] else { unreachable!("it is the batch axis") };
+    let mut shape = tensor.shape().to_vec();
+    let inner: usize = shape[axis + 1..].iter().product();
+    let row = shape[axis] * inner;
+    let outer: usize = shape[..axis].iter().product();
+    let taken = || {
+        (0..outer).flat_map(move |o| {
+            let start = o * row + first * each * inner;
+            start..start + count * each * inner
+        })
+    };
+    shape[axis] = count * each;
+    let data: Data = match tensor.data() {
+        Data::F32(v) => taken().map(|i| v[i]).collect::<Vec<_>>().into(),
+        Data::I64(v) => taken().map(|i| v[i]).collect::<Vec<_>>().into(),
+        Data::Bool(v) => taken().map(|i| v[i]).collect::<Vec<_>>().into(),
+        other => unreachable!("no case has data of {}", other.dtype()),
+    };
+    Tensor::new(shape, data).expect("as many elements as the shape has")
+}
+
+/// What must be equal when two tensors are the same bit for bit.
+fn bits(tensor: &Tensor) -> (Vec<usize>, Vec<u64>) {
+    let elements = match tensor.data() {
+        Data::F32(v) => v.iter().map(|v| u64::from(v.to_bits())).collect(),
+        Data::I64(v) => v.iter().map(|&v| v.cast_unsigned()).collect(),
+        Data::Bool(v) => v.iter().map(|&v| u64::from(v)).collect(),
+        other => unreachable!("no case has data of {}", other.dtype()),
+    };
+    (tensor.shape().to_vec(), elements)
+}
