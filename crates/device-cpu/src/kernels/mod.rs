@@ -13,6 +13,7 @@ pub(crate) mod isa;
 pub(crate) mod math;
 pub(crate) mod norm;
 pub(crate) mod pack;
+pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod row;
 pub(crate) mod set;

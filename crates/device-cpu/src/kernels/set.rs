@@ -9,6 +9,7 @@ use super::copy::{self, Plane};
 use super::elementwise::{self, RowOperand};
 use super::gemm::GemmCall;
 use super::isa::Isa;
+use super::pool::{self, PoolAxis};
 use super::{gemm, norm, pack, reduce, softmax, vector};
 use paceline_graph::{BinaryOp, ReduceOp, UnaryOp};
 
@@ -109,4 +110,10 @@ kernel_sets! {
     copy_f32: fn(plane: Plane, src: *const f32, dst: *mut f32) = copy::copy_f32;
     /// See [`attention::attention`].
     attention: fn(args: &Attention) = attention::attention;
+    /// See [`pool::max_pool`].
+    max_pool: fn(src: *const f32, dst: *mut f32, planes: usize, rows: &PoolAxis, columns: &PoolAxis)
+        = pool::max_pool;
+    /// See [`pool::average_pool`].
+    average_pool: fn(src: *const f32, dst: *mut f32, planes: usize, rows: &PoolAxis, columns: &PoolAxis,
+        count_include_pad: bool) = pool::average_pool;
 }
