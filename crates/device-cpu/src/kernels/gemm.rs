@@ -157,7 +157,7 @@ pub(crate) struct GemmCall {
     pub left: *const f32,
     /// `column` is not used.
     pub left_strides: Strides,
-    /// `k` offsets, or null.
+    /// `k + 1` offsets, the last of which only has to lie within the operand, or null.
     pub left_offsets: *const u32,
     /// About how many values of memory belong to one row, for the choice of blocks.
     pub left_row_floats: usize,
@@ -178,9 +178,7 @@ pub(crate) struct GemmCall {
 }
 
 /// The left operand's share of the second-level cache, in values: 1 MB.
-const BLOCK_FLOATS: usize = 256 * 1024;
-/// How many rows of a panel ahead of the sums to fetch it.
-const PREFETCH_ROWS: usize = 16;
+const BLOCK_FLOATS: usize = 64 * 1024;
 /// The most columns and values of any tile.
 const MAX_COLUMNS: usize = 128;
 const MAX_VALUES: usize = 28 * 16;
@@ -321,12 +319,16 @@ impl Block<'_> {
                 && columns == vectors * V::LANES
                 && (relu || call.activation == Activation::None);
             let has_residual = !call.residual.is_null();
+            let group = vectors.div_ceil(V::PANEL_VECTORS);
+            let visits = self.samples.len() * tiles;
+            let next = panels.data.wrapping_add(if visits > 1 { group * panels.panel_stride } else { 0 });
+            let next_step = panels.stride.div_ceil(visits);
             let mut buffer = [0.0; MAX_VALUES];
             for sample in self.samples.clone() {
                 for index in 0..tiles {
                     let begin = self.rows.start + share(self.rows.len(), index, tiles);
                     let end = self.rows.start + share(self.rows.len(), index + 1, tiles);
-                    let last = index + 1 == tiles && sample + 1 == self.samples.end;
+                    let done = (sample - self.samples.start) * tiles + index;
                     let at = |strides: Strides| {
                         sample * strides.sample + begin * strides.row + first * strides.column
                     };
@@ -336,11 +338,6 @@ impl Block<'_> {
                     } else {
                         std::ptr::null()
                     };
-                    let ahead = if last && tiles > 1 {
-                        panels.data.wrapping_add(vectors.div_ceil(V::PANEL_VECTORS) * panels.panel_stride)
-                    } else {
-                        panels.data.wrapping_add(PREFETCH_ROWS * panels.stride)
-                    };
                     let tile = Tile {
                         k: call.k,
                         a: call.left.add(sample * call.left_strides.sample + begin * call.left_strides.row),
@@ -349,7 +346,8 @@ impl Block<'_> {
                         b: panels.data,
                         b_stride: panels.stride,
                         b_panel: panels.panel_stride,
-                        prefetch: ahead,
+                        next: next.wrapping_add(done * call.k * next_step),
+                        next_step,
                         bias,
                         c: if direct { out } else { buffer.as_mut_ptr() },
                         c_stride: if direct { call.out_strides.row } else { vectors * V::LANES },

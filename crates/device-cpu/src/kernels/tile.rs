@@ -9,12 +9,15 @@
 
 use super::vector::{Kernel, Vector};
 
+/// How many rows of a panel ahead of the sums to fetch it into the first-level cache.
+const AHEAD: usize = 16;
+
 /// The operands of one tile.
 pub(super) struct Tile {
     /// The length of every sum.
     pub k: usize,
     /// Left operand: row `i` at depth `d` lies at `i * a_stride + d`, or `i * a_stride + a_offsets[d]` for a tile with
-    /// a table.
+    /// a table, which has one offset more than it needs, so that the next is always there to be read.
     pub a: *const f32,
     pub a_stride: usize,
     pub a_offsets: *const u32,
@@ -22,8 +25,9 @@ pub(super) struct Tile {
     pub b: *const f32,
     pub b_stride: usize,
     pub b_panel: usize,
-    /// What to fetch into the cache meanwhile: as many rows of as many values, `b_stride` apart.
-    pub prefetch: *const f32,
+    /// The panels that follow, of which every step fetches `next_step` values into the second-level cache.
+    pub next: *const f32,
+    pub next_step: usize,
     /// The start of each column's sum: whole registers.
     pub bias: *const f32,
     /// Output: row `i` at `i * c_stride`, whole registers.
@@ -39,9 +43,11 @@ pub(super) struct Tile {
 /// A tile of one size, compiled for one instruction set.
 pub(super) type TileFn = unsafe fn(&Tile);
 
-/// Whether tiles of this size exist for `V`.
+/// Whether tiles of this size exist for `V`: those whose sums, weights and one value of the left operand fit the
+/// registers. (One row uses each weight once, from memory.)
 pub(super) const fn exists<V: Vector>(rows: usize, vectors: usize) -> bool {
-    rows <= V::TILE_ROWS && rows * vectors <= V::TILE_SUMS
+    let fits = (rows + 1) * vectors <= V::TILE_SUMS + V::PANEL_VECTORS;
+    rows <= V::TILE_ROWS && (rows == 1 || fits)
 }
 
 /// The tile of `rows` rows and `vectors` registers of columns, if it exists for `V`.
@@ -61,8 +67,8 @@ pub(super) fn tile_fn<V: Vector, const TABLE: bool>(rows: usize, vectors: usize)
         1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
         2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
         3: 1 2 3 4 5 6;
-        4: 1 2 3 4 5 6 7;
-        8: 1 2 3;
+        4: 1 2 3 4 5 6;
+        8: 1 2;
     }
 }
 
@@ -91,29 +97,38 @@ impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> Kernel
                     row[v] = bias;
                 }
             }
-            let (mut a, mut b, mut prefetch) = (t.a, t.b, t.prefetch);
+            let (mut a, mut b, mut next) = (t.a, t.b, t.next);
+            if TABLE {
+                a = t.a.add(*t.a_offsets as usize);
+            }
             for depth in 0..t.k {
-                if TABLE {
-                    a = t.a.add(*t.a_offsets.add(depth) as usize);
-                }
                 let mut weights = [V::zero(); VECTORS];
                 for (v, weight) in weights.iter_mut().enumerate() {
                     *weight = V::load(b.add(column(v)));
                 }
-                for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
-                    V::prefetch(prefetch.wrapping_add(column(v)));
-                }
+                let mut row_start = a;
                 for (i, row) in sums.iter_mut().enumerate() {
-                    let x = V::splat(*a.add(i * t.a_stride));
+                    // Between the rows, where they also keep the compiler from loading the whole column first, for which
+                    // there are no registers.
+                    if i == 0 {
+                        for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
+                            V::prefetch(b.wrapping_add(column(v) + AHEAD * t.b_stride));
+                        }
+                    }
+                    if i == ROWS / 2 && 2 * ROWS >= V::TILE_ROWS {
+                        for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
+                            V::prefetch_far(next.wrapping_add(column(v)));
+                        }
+                    }
+                    let x = V::splat(*row_start);
+                    row_start = row_start.wrapping_add(t.a_stride);
                     for (sum, &weight) in row.iter_mut().zip(&weights) {
                         *sum = x.mul_add(weight, *sum);
                     }
                 }
                 b = b.add(t.b_stride);
-                prefetch = prefetch.wrapping_add(t.b_stride);
-                if !TABLE {
-                    a = a.add(1);
-                }
+                next = next.wrapping_add(t.next_step);
+                a = if TABLE { t.a.add(*t.a_offsets.add(depth + 1) as usize) } else { a.add(1) };
             }
             for (i, row) in sums.iter().enumerate() {
                 for (v, &sum) in row.iter().enumerate() {

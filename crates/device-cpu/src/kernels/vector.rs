@@ -37,7 +37,7 @@ pub(crate) trait Vector: Copy {
     const PANEL_VECTORS: usize;
     /// The most rows of a matrix product that one tile computes.
     const TILE_ROWS: usize;
-    /// The registers that a tile may use for sums; the others hold operands.
+    /// The registers that a tile one panel wide may use for sums; the others hold operands.
     const TILE_SUMS: usize;
 
     /// Runs a kernel in a function of its own compiled with this instruction set: for code too large, or
@@ -110,6 +110,10 @@ pub(crate) trait Vector: Copy {
     /// Asks for the cache line at an address, which need not be readable.
     #[inline(always)]
     unsafe fn prefetch(_at: *const f32) {}
+
+    /// Asks for the cache line at an address in the second-level cache.
+    #[inline(always)]
+    unsafe fn prefetch_far(_at: *const f32) {}
 
     /// 0 in every lane.
     #[inline(always)]
