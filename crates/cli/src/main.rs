@@ -1,2 +1,60 @@
-//! The paceline command.
-fn main() {}
+//! The `paceline` command.
+//!
+//! Exit codes: 0, all is well; 1, an answer was wrong or missing; 2, the command could not be carried out.
+
+mod args;
+mod bench;
+mod models;
+mod output;
+mod progress;
+mod subjects;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+/// Version and commit of this binary.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from, or `unknown`.
+const COMMIT: &str = env!("PACELINE_COMMIT");
+
+/// Whether every answer was right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
+    };
+    match result {
+        Ok(Verdict::Right) => ExitCode::SUCCESS,
+        Ok(Verdict::Wrong) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The command line as it was typed.
+fn command_line() -> String {
+    let quoted = |argument: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,/:+".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    };
+    let arguments =
+        std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
+    std::iter::once("paceline".to_string()).chain(arguments).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,155 @@
+//! The command line's grammar.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use paceline::cpu::Isa;
+use paceline::nn::Model;
+use paceline_study::Suite;
+
+/// Runs neural networks for many callers at once on one device.
+#[derive(Debug, Parser)]
+#[command(name = "paceline", version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PACELINE_COMMIT"), ")"))]
+#[command(
+    after_help = "Exit codes: 0, all is well; 1, an answer was wrong; 2, the command could not be carried out."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure models one at a time, from many threads, in batches and through the engine; write a report
+    #[command(
+        long_about = "Measures models one at a time, from many threads, in batches and through the engine. Every answer is \
+        compared, bit for bit, with what the same sample gives alone. Writes report.md and results.json."
+    )]
+    Bench(Bench),
+    /// Check every operator, layer and model from many threads at once
+    #[command(
+        long_about = "Calls every operator, layer and model from many threads at once, through the engine. Each answer is \
+        compared, bit for bit, with what the same sample gives alone, and that with the reference interpreter within tolerance. \
+        Exits with 1 when one differs."
+    )]
+    Verify(Verify),
+    /// List the models
+    Models(Models),
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Suite to run: ops, layers, threads, batches or compare [default: all, with --model those that measure models]
+    #[arg(long = "suite", value_name = "SUITE", value_delimiter = ',')]
+    pub suites: Vec<Suite>,
+    #[command(flatten)]
+    pub what: What,
+    /// Numbers of callers of the suites threads and compare [default: 1,2,4,8,16]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = callers)]
+    pub callers: Option<Vec<usize>>,
+    /// Batch sizes of the suite batches [default: 1,2,4,...,256], and of mode threads in the suite threads [default: 1]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = batch)]
+    pub batches: Option<Vec<usize>>,
+    /// Lanes of the engine [default: one a core]
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub lanes: Option<usize>,
+    /// Time of each measurement [default: 0.2]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub seconds: Option<f64>,
+    /// Fewer and smaller models, fewer points, less time for each: seconds in all
+    #[arg(long)]
+    pub quick: bool,
+    /// Directory for report.md and results.json; made if need be
+    #[arg(long, value_name = "DIR", default_value = "paceline-report")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Threads that call at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = callers)]
+    pub callers: usize,
+    /// Calls of each thread, for each graph
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = iterations)]
+    pub iterations: u64,
+    #[command(flatten)]
+    pub what: What,
+    /// Lanes of the engine [default: one a core]
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub lanes: Option<usize>,
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub struct Models {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What runs, on which kernels.
+#[derive(Debug, Args)]
+pub struct What {
+    /// Model by short name, as `paceline models` lists them; may be repeated
+    #[arg(long = "model", value_name = "NAME", value_delimiter = ',', value_parser = model)]
+    pub models: Vec<Model>,
+    /// Weights of the model: a safetensors file with the names of PyTorch's state_dict; needs exactly one --model
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Draws weights and samples [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    pub seed: u64,
+    /// Instruction set of the kernels: avx512, avx2, neon or portable [default: the best of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<Isa>,
+}
+
+/// What is printed.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// Print JSON, and nothing else, to standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+fn model(name: &str) -> Result<Model, String> {
+    Model::by_name(name).map_err(|error| error.to_string())
+}
+
+fn callers(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1024)
+}
+
+fn batch(text: &str) -> Result<usize, String> {
+    whole(text, 1..=4096)
+}
+
+fn lanes(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1024)
+}
+
+fn iterations(text: &str) -> Result<u64, String> {
+    whole(text, 1..=1_000_000)
+}
+
+fn whole<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    text: &str,
+    range: RangeInclusive<T>,
+) -> Result<T, String> {
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        format!("expected whole numbers from {} to {}, got '{text}'", range.start(), range.end())
+    })
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|seconds| (0.001..=3600.0).contains(seconds));
+    number.ok_or_else(|| format!("expected seconds from 0.001 to 3600, got '{text}'"))
+}

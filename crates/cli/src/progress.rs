@@ -1,0 +1,79 @@
+//! How far it is, on standard error: a bar in a terminal, lines elsewhere, or nothing.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How far it is.
+pub struct Progress {
+    shown: Shown,
+    /// What the last line said, where there are lines.
+    line: String,
+    done: usize,
+    total: usize,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+    Nothing,
+}
+
+impl Progress {
+    /// Of nothing yet.
+    pub fn new(quiet: bool) -> Self {
+        let shown = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Shown::Nothing,
+            (false, false) => Shown::Lines,
+            (false, true) => Shown::Bar(bar()),
+        };
+        Progress { shown, line: String::new(), done: 0, total: 0 }
+    }
+
+    /// There are so many steps.
+    pub fn planned(&mut self, steps: usize) {
+        self.total = steps;
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_length(steps as u64);
+        }
+    }
+
+    /// A step begins: `heading` is what several steps have in common, and gets a line; `detail` is shown in the bar alone.
+    pub fn begins(&mut self, heading: &str, detail: &str) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.set_message(format!("{heading} {detail}")),
+            Shown::Lines if self.line != heading => {
+                eprintln!("[{:>3}/{}] {heading}", self.done + 1, self.total);
+                self.line = heading.to_string();
+            }
+            _ => {}
+        }
+    }
+
+    /// A step is done.
+    pub fn advance(&mut self) {
+        self.done += 1;
+        if let Shown::Bar(bar) = &self.shown {
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos:>3}/{len} {elapsed:>4} {msg}");
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}

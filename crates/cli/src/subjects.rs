@@ -1,0 +1,43 @@
+//! Devices and models as the command line names them.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use paceline::cpu::CpuDevice;
+use paceline::nn::{Model, StateDict};
+use paceline::seam::Device;
+use paceline_study::{Subject, Weights};
+
+use crate::args::What;
+
+/// The device with the kernels asked for.
+pub fn device(what: &What) -> Result<Arc<dyn Device>> {
+    Ok(match what.isa {
+        None => paceline::device("cpu")?,
+        Some(isa) => Arc::new(CpuDevice::with_isa(isa)?),
+    })
+}
+
+/// The models asked for, or else these, with their weights. Weights from a file are known to fit when this returns.
+pub fn subjects(what: &What, default: &[&str]) -> Result<Vec<Subject>> {
+    let mut models: Vec<Model> = Vec::new();
+    for model in &what.models {
+        if !models.iter().any(|earlier| earlier.name() == model.name()) {
+            models.push(model.clone());
+        }
+    }
+    let Some(path) = &what.weights else {
+        if models.is_empty() {
+            models = default.iter().map(|name| Model::by_name(name)).collect::<Result<_, _>>()?;
+        }
+        let weights = Weights::Seed(what.seed);
+        return Ok(models.into_iter().map(|model| Subject { model, weights: weights.clone() }).collect());
+    };
+    let [model] = &models[..] else {
+        bail!("--weights needs exactly one --model that they are for, got {}", models.len());
+    };
+    let weights = || format!("cannot use '{}' as the weights of '{}'", path.display(), model.name());
+    let state = StateDict::from_safetensors(path).with_context(weights)?;
+    state.check(model.network()).with_context(weights)?;
+    Ok(vec![Subject { model: model.clone(), weights: Weights::State(state) }])
+}

@@ -1,0 +1,58 @@
+//! Why a study could not be made.
+
+use paceline_device::{CompileError, DeviceError};
+
+/// Why a study could not be made. Wrong answers of a running engine are no error: they are counted in the rows.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// A model could not be built.
+    #[error("model '{name}': {error}")]
+    Build {
+        /// The model.
+        name: String,
+        /// What is wrong with it.
+        error: paceline_nn::BuildError,
+    },
+    /// The device cannot run a model.
+    #[error("'{name}': {error}")]
+    Compile {
+        /// The model, operator or layer.
+        name: String,
+        /// What the device lacks.
+        error: CompileError,
+    },
+    /// A session could not be opened, or failed.
+    #[error("'{name}': {error}")]
+    Device {
+        /// The model, operator or layer.
+        name: String,
+        /// What the device said.
+        error: DeviceError,
+    },
+    /// The engine could not be made.
+    #[error(transparent)]
+    Engine(#[from] paceline_engine::BuildError),
+    /// The engine could not load a model.
+    #[error(transparent)]
+    Load(#[from] paceline_engine::LoadError),
+    /// Inputs could not be made or evaluated.
+    #[error("'{name}': inputs for it could not be made: {problem}")]
+    Inputs {
+        /// The model, operator or layer.
+        name: String,
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// The device's answer to a lone sample is not the reference's: nothing that it is compared with would mean anything.
+    #[error("'{name}' is computed wrongly by this device: {problem}")]
+    Wrong {
+        /// The model, operator or layer.
+        name: String,
+        /// Which output and element differ.
+        problem: String,
+    },
+    /// A thread of a caller could not be started.
+    #[error("the thread of a caller could not be started: {0}; try fewer callers")]
+    Thread(std::io::Error),
+}

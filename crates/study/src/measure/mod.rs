@@ -1,0 +1,259 @@
+//! How calls are made and timed: callers that call again and again, each in a thread of its own.
+//!
+//! A measurement by time has no edges. Each caller warms up, measures from the end of one of its calls to the end of another,
+//! and goes on calling, unmeasured, until the last caller has measured: nobody is measured while others have not begun or
+//! have already left. The rate is the sum of the callers' rates.
+//!
+//! Every call is checked and counted, the unmeasured ones too.
+
+mod bare;
+mod blocking;
+mod in_flight;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use bare::{Bare, Strip};
+pub(crate) use blocking::Blocking;
+pub(crate) use in_flight::keep_in_flight;
+
+use crate::{Latencies, StudyError};
+
+/// How long a measurement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// At least so long, and three calls, unless these would take twice as long: then fewer, but at least one.
+    Time(Duration),
+    /// So many calls of each caller, without warm-up.
+    Calls(u64),
+}
+
+/// Which time a rate is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The time spent in calls. What a bare session gives is not charged with the check of its answers.
+    InCalls,
+    /// All of the time.
+    Wall,
+}
+
+/// Somebody who can call.
+pub(crate) trait Caller: Send {
+    /// Calls once.
+    fn call(&mut self) -> Answer;
+}
+
+/// What came of one call.
+pub(crate) struct Answer {
+    /// From just before the call until its return.
+    pub(crate) time: Duration,
+    /// Whether it was answered, and rightly.
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether a call was answered, and rightly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The expected bits.
+    Right,
+    /// Other bits.
+    Wrong,
+    /// An error instead of an answer.
+    Failed(String),
+}
+
+/// What many calls came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Measured calls a second.
+    pub(crate) calls_per_s: f64,
+    /// Measured calls.
+    pub(crate) measured: u64,
+    /// Times of the measured calls.
+    pub(crate) latencies: Latencies,
+    /// Calls made, unmeasured ones included.
+    pub(crate) expected: u64,
+    /// Of these, answered.
+    pub(crate) completed: u64,
+    /// Of these, answered with an error.
+    pub(crate) errors: u64,
+    /// Of these, answered wrongly.
+    pub(crate) wrong: u64,
+    /// The first error.
+    pub(crate) first_error: Option<String>,
+}
+
+impl Length {
+    fn warm_up(self) -> Option<Duration> {
+        match self {
+            Length::Time(time) => Some(time / 5),
+            Length::Calls(_) => None,
+        }
+    }
+
+    /// Whether a caller that has made so many calls in so long has measured enough.
+    fn is_reached(self, calls: u64, elapsed: Duration) -> bool {
+        match self {
+            Length::Time(time) => elapsed >= time && (calls >= 3 || elapsed >= 2 * time),
+            Length::Calls(wanted) => calls >= wanted,
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, verdict: Verdict) {
+        self.expected += 1;
+        match verdict {
+            Verdict::Right => self.completed += 1,
+            Verdict::Wrong => {
+                self.completed += 1;
+                self.wrong += 1;
+            }
+            Verdict::Failed(error) => {
+                self.errors += 1;
+                self.first_error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn measure(&mut self, answer: Answer) {
+        self.measured += 1;
+        self.latencies.record(answer.time);
+        self.count(answer.verdict);
+    }
+
+    fn merge(&mut self, other: Tally) {
+        self.calls_per_s += other.calls_per_s;
+        self.measured += other.measured;
+        self.latencies.merge(&other.latencies);
+        self.expected += other.expected;
+        self.completed += other.completed;
+        self.errors += other.errors;
+        self.wrong += other.wrong;
+        self.first_error = self.first_error.take().or(other.first_error);
+    }
+}
+
+/// Lets every caller call from a thread of its own until all have measured.
+pub(crate) fn drive<C: Caller>(callers: Vec<C>, length: Length, clock: Clock) -> Result<Tally, StudyError> {
+    let measuring = AtomicUsize::new(callers.len());
+    thread::scope(|scope| {
+        let mut threads = Vec::with_capacity(callers.len());
+        for (index, mut caller) in callers.into_iter().enumerate() {
+            let builder = thread::Builder::new().name(format!("caller-{index}"));
+            let measuring = Measuring(&measuring);
+            let spawned = builder
+                .spawn_scoped(scope, move || call_again_and_again(&mut caller, length, clock, measuring));
+            threads.push(spawned.map_err(StudyError::Thread)?);
+        }
+        let mut all = Tally::default();
+        for thread in threads {
+            all.merge(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        Ok(all)
+    })
+}
+
+/// How many callers still measure. One that is dropped, by a panic or because its thread was never started, no longer does.
+struct Measuring<'a>(&'a AtomicUsize);
+
+impl Drop for Measuring<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn call_again_and_again(
+    caller: &mut impl Caller,
+    length: Length,
+    clock: Clock,
+    measuring: Measuring<'_>,
+) -> Tally {
+    let mut tally = Tally::default();
+    if let Some(warm_up) = length.warm_up() {
+        let start = Instant::now();
+        while tally.expected == 0 || start.elapsed() < warm_up {
+            tally.count(caller.call().verdict);
+        }
+    }
+    let start = Instant::now();
+    let mut in_calls = Duration::ZERO;
+    while !length.is_reached(tally.measured, start.elapsed()) {
+        let answer = caller.call();
+        in_calls += answer.time;
+        tally.measure(answer);
+    }
+    let time = match clock {
+        Clock::InCalls => in_calls,
+        Clock::Wall => start.elapsed(),
+    };
+    tally.calls_per_s = tally.measured as f64 / time.as_secs_f64().max(1e-9);
+    let others = measuring.0;
+    drop(measuring);
+    while matches!(length, Length::Time(_)) && others.load(Ordering::Relaxed) > 0 {
+        tally.count(caller.call().verdict);
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a time for each call; every `wrong`th is wrong, every `failing`th fails.
+    struct Scripted {
+        time: Duration,
+        wrong: u64,
+        failing: u64,
+        calls: u64,
+    }
+
+    impl Caller for Scripted {
+        fn call(&mut self) -> Answer {
+            thread::sleep(self.time);
+            self.calls += 1;
+            let verdict = match self.calls {
+                n if n % self.failing == 0 => Verdict::Failed(format!("call {n}")),
+                n if n % self.wrong == 0 => Verdict::Wrong,
+                _ => Verdict::Right,
+            };
+            Answer { time: self.time, verdict }
+        }
+    }
+
+    fn scripted(time: Duration) -> Scripted {
+        Scripted { time, wrong: 3, failing: 5, calls: 0 }
+    }
+
+    #[test]
+    fn calls_are_counted_by_verdict() {
+        let callers = (0..4).map(|_| scripted(Duration::ZERO)).collect();
+        let tally = drive(callers, Length::Calls(50), Clock::InCalls).unwrap();
+        assert_eq!((tally.expected, tally.measured), (200, 200));
+        assert_eq!((tally.completed, tally.errors, tally.wrong), (160, 40, 4 * 13));
+        assert_eq!(tally.first_error.as_deref(), Some("call 5"));
+    }
+
+    #[test]
+    fn a_rate_is_the_sum_over_the_callers() {
+        let callers = (0..3).map(|_| scripted(Duration::from_millis(10))).collect();
+        let tally = drive(callers, Length::Time(Duration::from_millis(60)), Clock::InCalls).unwrap();
+        assert!((tally.calls_per_s - 300.0).abs() < 1e-3, "{}", tally.calls_per_s);
+        assert!(tally.expected > tally.measured, "the warm-up is counted and not measured");
+        assert_eq!(tally.expected, tally.completed + tally.errors);
+    }
+
+    #[test]
+    fn lengths() {
+        let time = Length::Time(Duration::from_millis(100));
+        for (calls, elapsed_ms, reached) in
+            [(0, 0, false), (99, 99, false), (3, 100, true), (2, 100, false), (2, 199, false), (1, 200, true)]
+        {
+            let elapsed = Duration::from_millis(elapsed_ms);
+            assert_eq!(time.is_reached(calls, elapsed), reached, "{calls} calls in {elapsed_ms} ms");
+        }
+        assert!(!Length::Calls(3).is_reached(2, Duration::MAX));
+        assert!(Length::Calls(3).is_reached(3, Duration::ZERO));
+    }
+}

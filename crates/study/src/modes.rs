@@ -1,0 +1,111 @@
+//! How a workload is called: the modes that are compared, and one measurement in one of them.
+
+use paceline_engine::Engine;
+
+use crate::measure::{Bare, Blocking, Clock, Length, Strip, Tally, drive, keep_in_flight};
+use crate::results::{Mode, Row};
+use crate::workload::Workload;
+use crate::{StudyError, Suite};
+
+/// One measurement to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Which suite it belongs to.
+    pub suite: Suite,
+    /// How the workload is called.
+    pub mode: Mode,
+    /// Threads that call, or tickets in flight.
+    pub callers: usize,
+    /// Lanes that execute: sessions, where there is no engine.
+    pub lanes: usize,
+    /// Samples a call.
+    pub batch: usize,
+    pub(crate) length: Length,
+}
+
+/// What a measurement gave.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// As it stands in `results.json`.
+    pub row: Row,
+    /// The first error of a call, where there was one.
+    pub first_error: Option<String>,
+}
+
+impl Point {
+    /// The baseline of every ratio.
+    pub(crate) fn sequential(suite: Suite, length: Length) -> Self {
+        Point { suite, mode: Mode::Sequential, callers: 1, lanes: 1, batch: 1, length }
+    }
+
+    /// N callers, a session each.
+    pub(crate) fn threads(suite: Suite, callers: usize, batch: usize, length: Length) -> Self {
+        Point { suite, mode: Mode::Threads, callers, lanes: callers, batch, length }
+    }
+
+    /// One caller, a batch a call.
+    pub(crate) fn batch(suite: Suite, batch: usize, length: Length) -> Self {
+        Point { suite, mode: Mode::Batch, callers: 1, lanes: 1, batch, length }
+    }
+
+    /// N callers through the engine.
+    pub(crate) fn engine(suite: Suite, callers: usize, lanes: usize, length: Length) -> Self {
+        Point { suite, mode: Mode::Engine, callers, lanes, batch: 1, length }
+    }
+
+    /// N tickets in flight.
+    pub(crate) fn engine_async(suite: Suite, tickets: usize, lanes: usize, length: Length) -> Self {
+        Point { suite, mode: Mode::EngineAsync, callers: tickets, lanes, batch: 1, length }
+    }
+
+    /// Measures.
+    pub(crate) fn measure(&self, workload: &Workload) -> Result<Measurement, StudyError> {
+        let tally = match self.mode {
+            Mode::Sequential | Mode::Threads | Mode::Batch => bare(workload, self)?,
+            Mode::Engine => {
+                let model = load(workload, self.lanes)?;
+                let callers = (0..self.callers).map(|index| Blocking::new(workload, &model, index));
+                drive(callers.collect(), self.length, Clock::Wall)?
+            }
+            Mode::EngineAsync => {
+                keep_in_flight(workload, &load(workload, self.lanes)?, self.callers, self.length)
+            }
+        };
+        Ok(self.row(workload.name(), tally))
+    }
+
+    fn row(&self, model: &str, tally: Tally) -> Measurement {
+        let samples = tally.measured * self.batch as u64;
+        let samples_per_s = tally.calls_per_s * self.batch as f64;
+        let row = Row {
+            suite: self.suite.to_string(),
+            model: model.to_string(),
+            mode: self.mode,
+            callers: self.callers,
+            lanes: self.lanes,
+            workers: 0,
+            batch: self.batch,
+            samples,
+            seconds: samples as f64 / samples_per_s,
+            samples_per_s,
+            latency_us: tally.latencies.summary(),
+            expected: tally.expected,
+            completed: tally.completed,
+            errors: tally.errors,
+            wrong: tally.wrong,
+        };
+        Measurement { row, first_error: tally.first_error }
+    }
+}
+
+fn bare(workload: &Workload, point: &Point) -> Result<Tally, StudyError> {
+    let strip = Strip::new(workload, point.batch);
+    let callers = (0..point.callers).map(|index| Bare::new(workload, &strip, index));
+    drive(callers.collect::<Result<_, _>>()?, point.length, Clock::InCalls)
+}
+
+/// The workload in a new engine.
+fn load(workload: &Workload, lanes: usize) -> Result<paceline_engine::Model, StudyError> {
+    let engine = Engine::builder().lanes(lanes).build()?;
+    Ok(engine.load(workload.name(), workload.program().clone())?)
+}

@@ -1,0 +1,85 @@
+//! What the rows say, in a line a model: computed, not judged.
+
+use std::fmt::Write as _;
+
+use super::models;
+use super::table::{number, percent, ratio};
+use crate::{Mode, Row};
+
+/// From which share of the best rate on a batch counts as big enough.
+const KNEE: f64 = 0.9;
+
+/// The section, or nothing when no suite of models was run.
+pub(super) fn findings(rows: &[Row]) -> String {
+    let rows: Vec<&Row> = rows.iter().filter(|row| !matches!(row.suite.as_str(), "ops" | "layers")).collect();
+    let mut lines = String::new();
+    for model in models(&rows) {
+        let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.model == model).collect();
+        let found: Vec<String> =
+            [batches(&rows), threads(&rows), engine(&rows)].into_iter().flatten().collect();
+        if !found.is_empty() {
+            let _ = writeln!(lines, "- **{model}**: {}.", found.join("; "));
+        }
+    }
+    if lines.is_empty() { lines } else { format!("## Findings\n\n{lines}") }
+}
+
+/// Of one session: the best batch and the smallest that is nearly as good.
+fn batches(rows: &[&Row]) -> Option<String> {
+    let batches: Vec<&Row> = of_mode(rows, Mode::Batch).filter(|row| row.suite == "batches").collect();
+    let best = fastest(batches.iter().copied())?;
+    let knee = batches
+        .iter()
+        .filter(|row| row.samples_per_s >= KNEE * best.samples_per_s)
+        .min_by_key(|row| row.batch)?;
+    let mut text = format!(
+        "one session is fastest at batch {} ({} samples/s, {} sequential)",
+        best.batch,
+        number(best.samples_per_s),
+        over(best, rows)?
+    );
+    if knee.batch < best.batch {
+        let _ = write!(text, ", and within {} of that from batch {} on", percent(1.0 - KNEE), knee.batch);
+    }
+    Some(text)
+}
+
+/// The best number of threads.
+fn threads(rows: &[&Row]) -> Option<String> {
+    let best = fastest(of_mode(rows, Mode::Threads))?;
+    Some(format!("{} threads with a session each reach {} sequential", best.callers, over(best, rows)?))
+}
+
+/// The best of the engine, next to the best batch on one session.
+fn engine(rows: &[&Row]) -> Option<String> {
+    let engine = of_mode(rows, Mode::Engine).chain(of_mode(rows, Mode::EngineAsync));
+    let best = fastest(engine)?;
+    let callers = match best.mode {
+        Mode::EngineAsync => "tickets in flight",
+        _ => "waiting callers",
+    };
+    let mut text = format!(
+        "the engine on {} lanes reaches {} sequential with {} {callers}",
+        best.lanes,
+        over(best, rows)?,
+        best.callers
+    );
+    if let Some(batch) = fastest(of_mode(rows, Mode::Batch)) {
+        let share = percent(best.samples_per_s / batch.samples_per_s);
+        let _ = write!(text, ", {share} of one session's batch {}", batch.batch);
+    }
+    Some(text)
+}
+
+fn of_mode<'a>(rows: &'a [&'a Row], mode: Mode) -> impl Iterator<Item = &'a Row> {
+    rows.iter().copied().filter(move |row| row.mode == mode)
+}
+
+fn fastest<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<&'a Row> {
+    rows.max_by(|a, b| a.samples_per_s.total_cmp(&b.samples_per_s))
+}
+
+fn over(row: &Row, rows: &[&Row]) -> Option<String> {
+    let value = super::over_sequential(row, rows);
+    value.is_finite().then(|| ratio(value))
+}

@@ -1,0 +1,145 @@
+//! What a study measured, as `results.json` has it: schema `paceline.study/1`.
+
+use std::time::SystemTime;
+
+use paceline_device::DeviceInfo;
+use serde::{Deserialize, Serialize};
+
+/// The schema that this version writes.
+pub const SCHEMA: &str = "paceline.study/1";
+
+/// Everything a run measured, and on what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of Paceline.
+    pub version: String,
+    /// Commit it was built from, or `unknown`.
+    pub commit: String,
+    /// The command line.
+    pub command: String,
+    /// When it started: UTC, RFC 3339.
+    pub started: String,
+    /// The machine.
+    pub machine: Machine,
+    /// The device.
+    pub device: DeviceRow,
+    /// One a measurement.
+    pub rows: Vec<Row>,
+}
+
+impl Results {
+    /// Results without rows, of a study that begins now on this machine.
+    pub fn begin(version: &str, commit: &str, command: String, device: &DeviceInfo) -> Self {
+        let DeviceInfo { id, name, isa, .. } = device.clone();
+        Results {
+            schema: SCHEMA.into(),
+            version: version.into(),
+            commit: commit.into(),
+            command,
+            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            machine: Machine::here(),
+            device: DeviceRow { id, name, isa },
+            rows: Vec::new(),
+        }
+    }
+
+    /// The content of `results.json`.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("results have no maps and no foreign types")
+    }
+}
+
+/// The machine that a run was made on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub cpu: String,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Physical memory, in bytes.
+    pub memory_bytes: u64,
+    /// Operating system and its version.
+    pub os: String,
+}
+
+/// The device that a run was made on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// `cpu`
+    pub id: String,
+    /// The device's name for people.
+    pub name: String,
+    /// The instruction set of its kernels.
+    pub isa: String,
+}
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which suite it belongs to.
+    pub suite: String,
+    /// Short name of the model, operator or layer.
+    pub model: String,
+    /// How it was called.
+    pub mode: Mode,
+    /// Threads that call, or tickets in flight for [`Mode::EngineAsync`].
+    pub callers: usize,
+    /// Lanes that execute.
+    pub lanes: usize,
+    /// Processes that execute; 0 where it is this one.
+    pub workers: usize,
+    /// Samples a call.
+    pub batch: usize,
+    /// Samples answered in the measured time.
+    pub samples: u64,
+    /// The measured time.
+    pub seconds: f64,
+    /// `samples / seconds`.
+    pub samples_per_s: f64,
+    /// Time of one call, in microseconds.
+    pub latency_us: LatencyUs,
+    /// Calls made.
+    pub expected: u64,
+    /// Calls answered.
+    pub completed: u64,
+    /// Calls answered with an error.
+    pub errors: u64,
+    /// Calls answered with another result than the same sample gives alone.
+    pub wrong: u64,
+}
+
+/// How a model is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One caller, one sample a call, a bare session: the baseline of every ratio.
+    Sequential,
+    /// N callers, each with a session of its own, one sample a call.
+    Threads,
+    /// One caller, a bare session, n samples a call.
+    Batch,
+    /// N callers, one sample a call, through the engine.
+    Engine,
+    /// One thread that keeps N tickets in flight.
+    EngineAsync,
+}
+
+/// Time of one call, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyUs {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+impl Row {
+    /// Whether every call was answered, and rightly.
+    pub fn is_right(&self) -> bool {
+        self.completed == self.expected && self.errors == 0 && self.wrong == 0
+    }
+}

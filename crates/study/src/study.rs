@@ -1,0 +1,99 @@
+//! The scaling study: every chosen suite on every chosen model.
+
+use paceline_device::Device;
+
+use crate::subject::{case_workload, representatives};
+use crate::suite::{CALLERS_BY_ITERATIONS, Scale};
+use crate::workload::Workload;
+use crate::{Measurement, Point, StudyError, Subject, Suite};
+
+/// What is studied.
+#[derive(Clone, Debug)]
+pub struct Study {
+    /// The suites; each once.
+    pub suites: Vec<Suite>,
+    /// The models, for the suites that are of models.
+    pub subjects: Vec<Subject>,
+    /// What the suites vary.
+    pub scale: Scale,
+    /// From which samples are drawn.
+    pub seed: u64,
+}
+
+/// What a study tells while it runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// How many points there are.
+    Planned {
+        /// Measurements to be made.
+        points: usize,
+    },
+    /// The answers of a model, operator or layer are being computed.
+    Preparing {
+        /// Its name.
+        name: &'a str,
+    },
+    /// A point is about to be measured.
+    Measuring {
+        /// The model, operator or layer.
+        name: &'a str,
+        /// How.
+        point: &'a Point,
+    },
+    /// It was.
+    Measured(&'a Measurement),
+}
+
+impl Study {
+    /// Measures, operators and layers first, then model by model. What was measured comes as events, so that nothing is lost
+    /// when something later fails.
+    pub fn run(&self, device: &dyn Device, observer: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
+        let mut suites = self.suites.clone();
+        suites.sort();
+        suites.dedup();
+        let (of_models, of_cases): (Vec<Suite>, Vec<Suite>) =
+            suites.into_iter().partition(|suite| suite.is_of_models());
+        let cases: Vec<_> = of_cases.iter().map(|&suite| (suite, representatives(suite))).collect();
+        let points = |suite: Suite| suite.points(&self.scale).len();
+        let planned = cases.iter().map(|(suite, cases)| cases.len() * points(*suite)).sum::<usize>()
+            + of_models.iter().map(|&suite| points(suite) * self.subjects.len()).sum::<usize>();
+        observer(Event::Planned { points: planned });
+
+        for (suite, cases) in &cases {
+            for case in cases {
+                observer(Event::Preparing { name: case.subject() });
+                let mut workload = case_workload(device, case, self.seed, CALLERS_BY_ITERATIONS.0)?;
+                workload.rename(case.subject());
+                self.measure(*suite, &workload, observer)?;
+            }
+        }
+        for subject in self.subjects.iter().filter(|_| !of_models.is_empty()) {
+            observer(Event::Preparing { name: subject.model.name() });
+            let workload = subject.workload(device, self.seed, self.max_batch())?;
+            for &suite in &of_models {
+                self.measure(suite, &workload, observer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        suite: Suite,
+        workload: &Workload,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), StudyError> {
+        for point in suite.points(&self.scale) {
+            observer(Event::Measuring { name: workload.name(), point: &point });
+            let measurement = point.measure(workload)?;
+            observer(Event::Measured(&measurement));
+        }
+        Ok(())
+    }
+
+    /// The largest batch that any point needs.
+    fn max_batch(&self) -> usize {
+        let Scale { callers, batches, thread_batches, .. } = &self.scale;
+        batches.iter().chain(thread_batches).chain(callers).copied().max().unwrap_or(1)
+    }
+}
