@@ -76,7 +76,7 @@ pub(crate) unsafe fn copy_f32<V: Vector>(plane: Plane, src: *const f32, dst: *mu
     unsafe {
         if (src_column, dst_column) == (1, 1) {
             for i in 0..rows {
-                map(src.add(i * src_row), dst.add(i * dst_row), columns, |x: V| x);
+                map!(src.add(i * src_row), dst.add(i * dst_row), columns, |x: V| x);
             }
         } else if (src_row, dst_column) == (1, 1) {
             // Columns of the destination are contiguous in the source.

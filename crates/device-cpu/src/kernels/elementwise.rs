@@ -12,19 +12,19 @@ use paceline_graph::{BinaryOp, UnaryOp};
 /// `V`'s instruction set.
 #[inline(always)]
 pub(crate) unsafe fn unary<V: Vector>(op: UnaryOp, src: *const f32, dst: *mut f32, len: usize) {
-    // SAFETY: the caller's promise; the closures run on the machine that it speaks of.
+    // SAFETY: the caller's promise; here and in every loop.
     unsafe {
         match op {
-            UnaryOp::Relu => map(src, dst, len, |x: V| x.at_least(V::zero())),
-            UnaryOp::Gelu => map(src, dst, len, |x: V| math::gelu_erf(x)),
-            UnaryOp::GeluTanh => map(src, dst, len, |x: V| math::gelu_tanh(x)),
-            UnaryOp::Silu => map(src, dst, len, |x: V| math::silu(x)),
-            UnaryOp::Sigmoid => map(src, dst, len, |x: V| math::sigmoid(x)),
-            UnaryOp::Tanh => map(src, dst, len, |x: V| math::tanh(x)),
-            UnaryOp::Exp => map(src, dst, len, |x: V| math::exp(x)),
-            UnaryOp::Sqrt => map(src, dst, len, |x: V| x.sqrt()),
-            UnaryOp::Erf => map(src, dst, len, |x: V| math::erf(x)),
-            UnaryOp::Neg => map(src, dst, len, |x: V| x.neg()),
+            UnaryOp::Relu => map!(src, dst, len, |x: V| x.at_least(V::zero())),
+            UnaryOp::Gelu => map!(src, dst, len, |x: V| math::gelu_erf(x)),
+            UnaryOp::GeluTanh => map!(src, dst, len, |x: V| math::gelu_tanh(x)),
+            UnaryOp::Silu => map!(src, dst, len, |x: V| math::silu(x)),
+            UnaryOp::Sigmoid => map!(src, dst, len, |x: V| math::sigmoid(x)),
+            UnaryOp::Tanh => map!(src, dst, len, |x: V| math::tanh(x)),
+            UnaryOp::Exp => map!(src, dst, len, |x: V| math::exp(x)),
+            UnaryOp::Sqrt => map!(src, dst, len, |x: V| x.sqrt()),
+            UnaryOp::Erf => map!(src, dst, len, |x: V| math::erf(x)),
+            UnaryOp::Neg => map!(src, dst, len, |x: V| x.neg()),
         }
     }
 }
@@ -91,11 +91,11 @@ unsafe fn zip<V: Vector>(
                 }
                 (false, true) => {
                     let y = V::splat(*y);
-                    map(x, dst, len, |x| f(x, y));
+                    map!(x, dst, len, |x: V| f(x, y));
                 }
                 (true, false) => {
                     let x = V::splat(*x);
-                    map(y, dst, len, |y| f(x, y));
+                    map!(y, dst, len, |y: V| f(x, y));
                 }
                 (true, true) => {
                     let value = f(V::splat(*x), V::splat(*y));

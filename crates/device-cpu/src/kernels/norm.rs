@@ -86,8 +86,8 @@ pub(crate) unsafe fn group_norm<V: Vector>(
             for c in 0..channels {
                 let w = V::splat(if weight.is_null() { 1.0 } else { *weight.add(first + c) });
                 let b = V::splat(if bias.is_null() { 0.0 } else { *bias.add(first + c) });
-                let affine = |x: V| x.sub(mean).mul(scale).mul_add(w, b);
-                map(src.add(c * inner), dst.add(c * inner), inner, affine);
+                let (src, dst) = (src.add(c * inner), dst.add(c * inner));
+                map!(src, dst, inner, |x: V| x.sub(mean).mul(scale).mul_add(w, b));
             }
         }
     }
@@ -120,7 +120,7 @@ pub(crate) unsafe fn channel_affine<V: Vector>(
             }
             for c in 0..channels {
                 let (a, b) = (V::splat(*scale.add(c)), V::splat(*shift.add(c)));
-                map(src.add(c * inner), dst.add(c * inner), inner, |x: V| x.mul_add(a, b));
+                map!(src.add(c * inner), dst.add(c * inner), inner, |x: V| x.mul_add(a, b));
             }
         }
     }

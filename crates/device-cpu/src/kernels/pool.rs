@@ -91,7 +91,7 @@ pub(crate) unsafe fn average_pool<V: Vector>(
             combine_row(plane, dst, row % rows.output, rows, columns, |a: V, b| a.add(b), |a, b| a + b);
             if count_include_pad {
                 let taps = V::splat((rows.kernel * columns.kernel) as f32);
-                map(dst, dst, columns.output, |sum: V| sum.div(taps));
+                map!(dst, dst, columns.output, |sum: V| sum.div(taps));
             } else {
                 let taps = rows.taps_of(row % rows.output);
                 for o in 0..columns.output {

@@ -50,20 +50,22 @@ pub(crate) unsafe fn first_or<V: Vector>(v: V, n: usize, fill: V) -> V {
     unsafe { V::select_gt(V::splat(n as f32), lane_numbers(), v, fill) }
 }
 
-/// `dst[i] = f(src[i])`; `dst` may be `src`.
-///
-/// # Safety
-/// `len` values are readable at `src` and writable at `dst`; the two are the same or do not overlap.
-#[inline(always)]
-pub(crate) unsafe fn map<V: Vector>(src: *const f32, dst: *mut f32, len: usize, f: impl Fn(V) -> V) {
-    for i in (0..len).step_by(V::LANES) {
-        // SAFETY: the caller's promise; i < len.
-        unsafe { store_up_to(f(load_up_to(src.add(i), len - i)), dst.add(i), len - i) };
-    }
+/// `dst[i] = f(src[i])`, with `f` written as `|x: V| ..`, inside an `unsafe` block: `len` values are readable at `src` and
+/// writable at `dst`, and the two are the same or do not overlap. A macro, because a closure of more than a few
+/// instructions is not inlined, and so loses the instruction set.
+macro_rules! map {
+    ($src:expr, $dst:expr, $len:expr, |$x:ident: $vector:ty| $value:expr) => {{
+        let (src, dst, len): (*const f32, *mut f32, usize) = ($src, $dst, $len);
+        for i in (0..len).step_by(<$vector as $crate::kernels::vector::Vector>::LANES) {
+            let $x: $vector = $crate::kernels::row::load_up_to(src.add(i), len - i);
+            $crate::kernels::row::store_up_to($value, dst.add(i), len - i);
+        }
+    }};
 }
+pub(crate) use map;
 
 /// Folds a row into one register: four accumulators, each `f(accumulator, values)` over every fourth register of the
-/// row, then joined in pairs. Lanes behind the end of the row hold `fill`.
+/// row, then joined in pairs. Lanes behind the end of the row hold `fill`. The closures are a few instructions each.
 ///
 /// # Safety
 /// `len` values are readable at `src`.

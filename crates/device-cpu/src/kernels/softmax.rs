@@ -53,10 +53,10 @@ unsafe fn row<V: Vector>(src: *const f32, dst: *mut f32, len: usize) {
         // A NaN may get lost here: it comes back with its own element.
         let largest = fold(src, len, (lowest, lowest), |m, x| x.at_least(m), |a, b| a.max(b));
         let largest = V::splat(largest.reduce_max());
-        map(src, dst, len, |x: V| exp_or_zero(x.sub(largest)));
+        map!(src, dst, len, |x: V| exp_or_zero(x.sub(largest)));
         let sum = fold(dst, len, (V::zero(), V::zero()), |sum, e| sum.add(e), |a, b| a.add(b));
         let factor = V::splat(1.0 / sum.reduce_add());
-        map(dst, dst, len, |e: V| e.mul(factor));
+        map!(dst, dst, len, |e: V| e.mul(factor));
     }
 }
 

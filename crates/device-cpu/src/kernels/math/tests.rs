@@ -121,3 +121,38 @@ impl Kernel for Accuracy {
 fn functions_are_accurate_everywhere() {
     on_every_isa!(Accuracy);
 }
+
+/// The largest error over the whole range of `f32`, one number in 30 011.
+struct Sweep;
+
+impl Kernel for Sweep {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let numbers: Vec<f32> = (0..=u32::MAX).step_by(30_011).map(f32::from_bits).collect();
+        let worst = |name: &str, f: &dyn Fn(V) -> V, exact: &dyn Fn(f64) -> f64, tolerance: f64| {
+            for chunk in numbers.chunks(V::LANES) {
+                let mut got = [0.0; 16];
+                // SAFETY: the trait's promise, passed on; a chunk fits a register, and a register the array.
+                unsafe { f(V::load_first(chunk.as_ptr(), chunk.len())).store(got.as_mut_ptr()) };
+                for (&x, &got) in chunk.iter().zip(&got) {
+                    let error = ulps(got, exact(f64::from(x)));
+                    assert!(error <= tolerance, "{name}({x:e}) with {} lanes: {error:.2} ulp", V::LANES);
+                }
+            }
+        };
+        // SAFETY: the trait's promise, passed on.
+        unsafe {
+            worst("exp", &|x| exp(x), &f64::exp, 2.0);
+            worst("sigmoid", &|x| sigmoid(x), &sigmoid_f64, 2.5);
+            worst("tanh", &|x| tanh(x), &f64::tanh, 2.0);
+            worst("erf", &|x| erf(x), &erf_f64, 2.0);
+        }
+    }
+}
+
+#[test]
+fn errors_are_bounded_over_the_whole_range() {
+    on_every_isa!(Sweep);
+}
