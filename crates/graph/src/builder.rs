@@ -82,13 +82,12 @@ impl GraphBuilder {
         }
         let types: Vec<Option<&ValueType>> =
             inputs.iter().map(|v| v.map(|v| &self.values[v.index()].ty)).collect();
-        let outputs =
-            op.infer(&types).and_then(|types| check_outputs(types)).map_err(|problem| GraphError::Node {
-                node: name.into(),
-                operator: op.name(),
-                expected: problem.expected,
-                got: problem.got,
-            })?;
+        let outputs = op.infer(&types).and_then(check_outputs).map_err(|problem| GraphError::Node {
+            node: name.into(),
+            operator: op.name(),
+            expected: problem.expected,
+            got: problem.got,
+        })?;
         if !self.node_names.insert(name.into()) {
             return Err(GraphError::DuplicateName { what: "node", name: name.into() });
         }

@@ -16,6 +16,8 @@ mod ops;
 pub mod passes;
 pub mod reference;
 mod tensor;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use builder::GraphBuilder;
 pub use dim::{Dim, Shape};

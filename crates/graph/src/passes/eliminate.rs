@@ -16,8 +16,8 @@ pub fn eliminate_dead(graph: &Graph) -> Result<Graph, GraphError> {
 
 /// Computes once what is computed by several nodes with equal operators and the same inputs; the first one stays.
 ///
-/// Constants are the same when they share one tensor ([`Arc::ptr_eq`]); constants of equal elements are not looked for.
-/// `a + b` and `b + a` are not the same.
+/// Constants are the same when they share one tensor ([`Arc::ptr_eq`]), or have the same shape and one f32 element of the same
+/// bits, as exporters write epsilons and scales; larger ones are not compared. `a + b` and `b + a` are not the same.
 pub fn eliminate_common(graph: &Graph) -> Result<Graph, GraphError> {
     let graph = eliminate_dead(graph)?;
     let uses = Uses::of(&graph);
@@ -43,14 +43,16 @@ pub fn eliminate_common(graph: &Graph) -> Result<Graph, GraphError> {
     rebuild(&graph, &replacements)
 }
 
-/// For each value, the first value known to be equal: so far, for constants that share a tensor.
+/// For each value, the first value known to be equal: so far, for constants.
 fn first_constants(graph: &Graph) -> Vec<Value> {
-    let mut by_tensor = HashMap::new();
+    let (mut by_tensor, mut by_element) = (HashMap::new(), HashMap::new());
     let firsts = graph.values().iter().enumerate().map(|(index, info)| {
         let own = Value(index as u32);
-        match &info.source {
-            Source::Constant(tensor) => *by_tensor.entry(Arc::as_ptr(tensor)).or_insert(own),
-            _ => own,
+        let Source::Constant(tensor) = &info.source else { return own };
+        let first = *by_tensor.entry(Arc::as_ptr(tensor)).or_insert(own);
+        match tensor.as_f32() {
+            Some(&[element]) => *by_element.entry((tensor.shape(), element.to_bits())).or_insert(first),
+            _ => first,
         }
     });
     firsts.collect()

@@ -63,7 +63,7 @@ fn with_bias(site: &Site<'_>, node: &Node, added: Value) -> Option<Replacement> 
     let bias = if tensor.shape() == [channels] {
         Operand::Value(added)
     } else {
-        Operand::New(site.graph.value(added).name.clone(), reshaped(tensor, &[channels]))
+        Operand::New(format!("{}.reshaped", site.graph.value(added).name), reshaped(tensor, &[channels]))
     };
     let mut inputs: Vec<_> = (0..RESIDUAL + 1).map(|i| node.input(i).map(Operand::Value)).collect();
     inputs[BIAS] = Some(bias);

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// **The one difference**: a mask that is computed or given at run time, and then hides all keys from some query, gives that query
 /// zeros where the pieces give NaN. This is what torch.nn.functional.scaled_dot_product_attention, from which such pieces come,
-/// does.
+/// does. Likewise a key that the mask hides has no part in Attention, where the pieces multiply its value by zero, which differs
+/// when that value is not finite.
 pub fn recognise_attention(graph: &Graph) -> Result<Graph, GraphError> {
     let several_heads = rewrite(graph, |site| {
         if !matches!(site.op(), Op::Reshape(_) | Op::Transpose(_)) {
@@ -90,10 +91,8 @@ fn attention(site: &Site<'_>) -> Option<Replacement> {
     let (size, value_size) = (fixed(size)?, fixed(value_size)?);
     let (q, q_scale) = packed(site, query, &extents, (queries, size), [0, 2, 1, 3])?;
     let (k, k_scale) = packed(site, key, &extents, (keys, size), [0, 2, 3, 1])?;
-    let (v, v_scale) = packed(site, value, &extents, (keys, value_size), [0, 2, 1, 3])?;
-    if v_scale != 1.0 {
-        return None;
-    }
+    let v =
+        packed_along(site, &origins(site, value, |_| None), &extents, (keys, value_size), [0, 2, 1, 3])?.0;
     let scale = scale * q_scale * k_scale;
     let usual = close(scale, 1.0 / (size as f64).sqrt());
     let causal = mask.is_some_and(|mask| is_causal(site, mask));
@@ -181,34 +180,44 @@ fn scores_of(site: &Site<'_>, value: Value) -> Option<Scores> {
     })
 }
 
-/// The packed form `[n, length, heads * each]` that `value` is split from, and the constant that it is multiplied by on the way.
-/// `order` says how the axes `[n, length, heads, each]` lie in `value`.
+/// The packed form of `value`, and the constant that it is multiplied by on the way from there; see [`packed_along`].
 fn packed(
     site: &Site<'_>,
     value: Value,
     extents: &Extents,
-    (length, each): (Dim, usize),
+    lengths: (Dim, usize),
     order: [usize; 4],
 ) -> Option<(Operand, f64)> {
     let chain = origins(site, value, |value| scaling(site, value).map(|(unscaled, _)| unscaled));
+    let (operand, steps) = packed_along(site, &chain, extents, lengths, order)?;
+    let scales = chain[..steps].iter().filter_map(|&v| scaling(site, v));
+    Some((operand, scales.map(|(_, scale)| scale).product()))
+}
+
+/// The packed form `[n, length, heads * each]` that the first value of `chain` is split from, as far along the chain as there is
+/// one, and how many steps that is. `order` says how the axes `[n, length, heads, each]` lie in the value.
+fn packed_along(
+    site: &Site<'_>,
+    chain: &[Value],
+    extents: &Extents,
+    (length, each): (Dim, usize),
+    order: [usize; 4],
+) -> Option<(Operand, usize)> {
     let packed = ValueType::new(DType::F32, extents.packed(length, each));
-    let matching: Vec<usize> = (1..=chain.len())
-        .rev()
-        .filter(|&count| {
-            let origin = &site.ty(chain[count - 1]).shape;
-            let expected = Layout::contiguous(origin)
-                .and_then(|layout| layout.reshaped(&extents.split(length, each)))
-                .and_then(|layout| layout.permuted(&order).reshaped(&site.ty(value).shape));
-            expected.is_some() && expected == layout_along(site, &chain[..count])
-        })
-        .collect();
-    let is_packed = |count: &usize| *site.ty(chain[count - 1]) == packed;
-    let count = matching.iter().copied().find(is_packed).or_else(|| matching.first().copied())?;
-    let origin = chain[count - 1];
-    let scale = chain[..count - 1].iter().filter_map(|&v| scaling(site, v)).map(|(_, scale)| scale).product();
-    let operand =
-        if *site.ty(origin) == packed { Operand::Value(origin) } else { reshape(site, origin, packed)? };
-    Some((operand, scale))
+    let is_split = |steps: &usize| {
+        let expected = Layout::contiguous(&site.ty(chain[*steps]).shape)
+            .and_then(|layout| layout.reshaped(&extents.split(length, each)))
+            .and_then(|layout| layout.permuted(&order).reshaped(&site.ty(chain[0]).shape));
+        expected.is_some() && expected == layout_along(site, &chain[..=*steps])
+    };
+    let matching: Vec<usize> = (0..chain.len()).rev().filter(is_split).collect();
+    match matching.iter().find(|&&steps| *site.ty(chain[steps]) == packed) {
+        Some(&steps) => Some((Operand::Value(chain[steps]), steps)),
+        None => {
+            let &steps = matching.first()?;
+            Some((reshape(site, chain[steps], packed)?, steps))
+        }
+    }
 }
 
 /// `value` under another shape.

@@ -36,8 +36,8 @@ fn core(site: &Site<'_>) -> Option<Replacement> {
             .filter(|&(_, x)| site.encloses(&[x]));
         layer_norm.or(Some((Op::RmsNorm(RmsNorm { axes, epsilon }), numerator)))
     })?;
-    let whole = site.ty(x) == site.ty(site.output()) && site.encloses(&[x]);
-    whole.then(|| Replacement::node(op, &[Some(x)]))
+    let accepted = op.infer(&[Some(site.ty(x))]).is_ok_and(|types| types == [site.ty(site.output()).clone()]);
+    (accepted && site.encloses(&[x])).then(|| Replacement::node(op, &[Some(x)]))
 }
 
 /// `a` and `b` of `a / b` or `a * (1 / b)`.
@@ -109,6 +109,6 @@ fn parameter(site: &Site<'_>, norm: Value, value: Value, axes: usize) -> Option<
     Some(if leading == 0 {
         Operand::Value(value)
     } else {
-        Operand::New(site.graph.value(value).name.clone(), reshaped(tensor, &shape))
+        Operand::New(format!("{}.reshaped", site.graph.value(value).name), reshaped(tensor, &shape))
     })
 }

@@ -1,0 +1,12 @@
+//! Graphs to test with: written in a few lines ([`Pieces`]), in the pieces that exporters emit ([`patterns`]), or at random
+//! ([`random_graph`]). Devices use them to compare themselves with the reference.
+//!
+//! Everything here panics on what it is not given right, as tests do. Only with the feature `testing`.
+
+pub mod patterns;
+mod pieces;
+mod random;
+mod steps;
+
+pub use pieces::Pieces;
+pub use random::{random_graph, random_inputs};
