@@ -135,7 +135,7 @@ impl Operator for Reshape {
         };
         if before(&x.shape) != before(&self.shape) {
             return Err(problem(
-                "a shape that keeps samples apart: the batch in both shapes or in neither, and in both after as many elements"
+                "a shape that keeps samples apart: a batch axis in both or in neither, after equally many elements"
                     .into(),
             ));
         }

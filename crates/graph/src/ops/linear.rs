@@ -43,7 +43,7 @@ impl Operator for MatMul {
             _ => (&[][..], b[0], None),
         };
         arguments.expect(!a_k.is_batch() && !b_k.is_batch(), || {
-            "a product that does not sum over the batch: a [..., m, k], b [..., k, n] with k an axis that is not the batch"
+            "a product that does not sum over the batch: k of a [..., m, k] and b [..., k, n] is another axis"
                 .into()
         })?;
         arguments.expect(a_k == b_k, || "a [..., m, k] and b [..., k, n] with the same k".into())?;
