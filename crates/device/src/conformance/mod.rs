@@ -26,6 +26,8 @@ mod trial;
 mod values;
 
 #[cfg(test)]
+mod mutants;
+#[cfg(test)]
 mod tests;
 
 use std::any::Any;
@@ -33,7 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use case::{Case, Example, Kind};
-pub use cases::cases;
+pub use cases::{cases, random_cases};
 pub use compare::{Mismatch, Tolerance};
 pub use options::{Ignore, Options};
 pub use reference_device::ReferenceDevice;
@@ -115,8 +117,14 @@ fn run_case(device: &dyn Device, case: &Case, options: &Options, tell: &mut dyn 
 
 /// Compiles a case and checks what the program says of itself, or says how that ended.
 fn compile(device: &dyn Device, case: &Case) -> Result<Arc<dyn Program>, Status> {
-    let mut options = CompileOptions::default();
-    options.max_batch = MAX_BATCH;
+    match device.compile(case.graph(), &CompileOptions { max_batch: 0 }) {
+        Err(CompileError::Option { .. } | CompileError::Unsupported { .. }) => {}
+        Err(other) => {
+            return Err(Status::Failed(format!("for batches of 0, expected an option error, got: {other}")));
+        }
+        Ok(_) => return Err(Status::Failed("the graph compiles for batches of at most 0 samples".into())),
+    }
+    let options = CompileOptions { max_batch: MAX_BATCH };
     let program = match device.compile(case.graph(), &options) {
         Ok(program) => program,
         Err(error @ CompileError::Unsupported { .. }) => {

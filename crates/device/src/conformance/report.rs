@@ -112,7 +112,7 @@ impl Report {
     }
 }
 
-/// Faults written out in full; a device that is wrong everywhere would fill the screen.
+/// Faults written out, failures first; a device that is wrong everywhere would fill the screen.
 const FAULTS_SHOWN: usize = 40;
 
 impl fmt::Display for Report {
@@ -126,10 +126,11 @@ impl fmt::Display for Report {
             self.count(|s| matches!(s, Status::Unsupported(_))),
             self.count(|s| matches!(s, Status::Ignored { .. })),
         )?;
-        self.faults().take(FAULTS_SHOWN).try_for_each(|fault| write!(f, "\n  {fault}"))?;
-        match self.faults().count().checked_sub(FAULTS_SHOWN) {
-            None | Some(0) => {}
-            Some(more) => write!(f, "\n  ... and {more} more")?,
+        let mut faults: Vec<&Outcome> = self.faults().collect();
+        faults.sort_by_key(|fault| !matches!(fault.status, Status::Failed(_)));
+        faults.iter().take(FAULTS_SHOWN).try_for_each(|fault| write!(f, "\n  {fault}"))?;
+        if faults.len() > FAULTS_SHOWN {
+            write!(f, "\n  ... and {} more", faults.len() - FAULTS_SHOWN)?;
         }
         self.stale
             .iter()
