@@ -417,15 +417,24 @@ impl Kernel for Finish {
                 self.rows::<V>(buffer.as_ptr(), self.columns, self.rows, self.rows, residual, out);
                 return;
             }
+            // Rows apart from one another: only the activation is worth a register.
+            let values = self.columns * self.rows;
+            if !self.residual.is_null() {
+                for index in 0..values {
+                    let (column, row) = (index / self.rows, index % self.rows);
+                    let at = column * self.residual_strides.column + row * self.residual_strides.row;
+                    buffer[index] += *self.residual.add(at);
+                }
+            }
+            for index in (0..values).step_by(V::LANES) {
+                let at = buffer.as_mut_ptr().add(index);
+                let count = (values - index).min(V::LANES);
+                self.activation.apply(V::load_first(at, count)).store_first(at, count);
+            }
             for column in 0..self.columns {
+                let out = self.out.add(column * self.out_strides.column);
                 for row in 0..self.rows {
-                    let mut y = V::load_first(buffer.as_ptr().add(column * self.rows + row), 1);
-                    if !self.residual.is_null() {
-                        let at = column * self.residual_strides.column + row * self.residual_strides.row;
-                        y = y.add(V::load_first(self.residual.add(at), 1));
-                    }
-                    let at = column * self.out_strides.column + row * self.out_strides.row;
-                    self.activation.apply(y).store_first(self.out.add(at), 1);
+                    *out.add(row * self.out_strides.row) = buffer[column * self.rows + row];
                 }
             }
         }

@@ -6,17 +6,23 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod conv;
+pub(crate) mod conv_transpose;
 pub(crate) mod copy;
+pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod isa;
 pub(crate) mod math;
 pub(crate) mod norm;
 pub(crate) mod pack;
+pub(crate) mod pad;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod row;
 pub(crate) mod set;
 pub(crate) mod softmax;
+#[cfg(test)]
+mod test_values;
 mod tile;
 pub(crate) mod vector;

@@ -6,9 +6,11 @@
 
 use super::attention::{self, Attention};
 use super::copy::{self, Plane};
+use super::depthwise::{self, DepthwiseCall};
 use super::elementwise::{self, RowOperand};
 use super::gemm::GemmCall;
 use super::isa::Isa;
+use super::pad::{self, Padded};
 use super::pool::{self, PoolAxis};
 use super::{gemm, norm, pack, reduce, softmax, vector};
 use paceline_graph::{BinaryOp, ReduceOp, UnaryOp};
@@ -85,6 +87,10 @@ kernel_sets! {
     gemm: fn(call: &GemmCall) = gemm::gemm;
     /// Packs the rows of a matrix as columns of panels; call [`super::pack::pack_rows`].
     pack: fn(rows: *const f32, row_stride: usize, n: usize, k: usize, panels: *mut f32) = pack::pack;
+    /// Lays planes into larger ones of zeros; call [`super::pad::Padded::copy`].
+    pad: fn(padded: &Padded, planes: usize, from: *const f32, to: *mut f32) = pad::pad;
+    /// One channel of a depthwise convolution; call [`super::conv::PackedConv::run`].
+    depthwise: fn(call: &DepthwiseCall) = depthwise::depthwise;
     /// See [`elementwise::unary`].
     unary: fn(op: UnaryOp, src: *const f32, dst: *mut f32, len: usize) = elementwise::unary;
     /// See [`elementwise::binary`].

@@ -1,0 +1,351 @@
+//! Convolutions as products, without the matrix of windows.
+//!
+//! A row of the left operand is one output position, and what it holds at depth `(c, tap)` lies in the padded image at
+//! a place that is the sum of two parts: where the window begins, a multiple of the row, and where the tap lies in
+//! the window, the same for every row: a table. So a tile reads windows straight from the image. Its columns are the
+//! output channels, packed once; the result is stored transposed, as channels of positions.
+//!
+//! Grouped convolutions are one product a group. Where a group is a single channel, see [`super::depthwise`].
+
+use super::activation::Activation;
+use super::depthwise::Depthwise;
+use super::gemm::{GemmCall, RightPointer, Strides};
+use super::pack::PackedMatrix;
+use super::pad::Padded;
+use super::set::KernelSet;
+
+/// The sizes of a convolution over height and width; one axis is a height of 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConvShape {
+    /// Input channels.
+    pub channels_in: usize,
+    /// Output channels.
+    pub channels_out: usize,
+    /// Groups of channels that do not see each other; they divide both.
+    pub groups: usize,
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// Zeros before and after each axis.
+    pub padding: [(usize, usize); 2],
+    /// Steps between taps.
+    pub dilation: [usize; 2],
+}
+
+impl ConvShape {
+    /// Height and width of the output.
+    ///
+    /// # Panics
+    /// If the kernel is larger than the padded input, or a stride is 0.
+    pub fn output(&self) -> [usize; 2] {
+        let padded = self.padded().size;
+        [0, 1].map(|axis| {
+            let reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1;
+            assert!(reach <= padded[axis], "a kernel that reaches over {reach} of {}", padded[axis]);
+            (padded[axis] - reach) / self.stride[axis] + 1
+        })
+    }
+
+    pub(super) fn padded(&self) -> Padded {
+        Padded {
+            input: self.input,
+            begin: [0, 1].map(|axis| self.padding[axis].0),
+            size: [0, 1].map(|axis| self.padding[axis].0 + self.input[axis] + self.padding[axis].1),
+        }
+    }
+
+    /// The same convolution over one axis, if every window is one value and none is skipped.
+    fn flattened(self) -> Self {
+        if self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [(0, 0); 2] {
+            Self { input: [1, self.input[0] * self.input[1]], ..self }
+        } else {
+            self
+        }
+    }
+}
+
+/// A convolution with its weights packed for one instruction set.
+pub(crate) struct PackedConv {
+    set: &'static KernelSet,
+    input_floats: usize,
+    output_floats: usize,
+    channels_out: usize,
+    form: Form,
+}
+
+enum Form {
+    Product(Product),
+    Depthwise(Depthwise),
+}
+
+/// What a convolution reads and writes; every image is contiguous, channels of rows.
+pub(crate) struct ConvArgs<'a> {
+    /// How many samples.
+    pub samples: usize,
+    /// `[samples, channels_in, height, width]`.
+    pub input: &'a [f32],
+    /// `[channels_out]`, if any.
+    pub bias: Option<&'a [f32]>,
+    /// Like the output, if any: added before the activation.
+    pub residual: Option<&'a [f32]>,
+    /// Applied last.
+    pub activation: Activation,
+    /// `[samples, channels_out, height, width]`.
+    pub out: &'a mut [f32],
+    /// [`PackedConv::scratch_floats`] values of any content.
+    pub scratch: &'a mut [f32],
+}
+
+impl PackedConv {
+    /// Packs `weight`, `[channels_out, channels_in / groups, kernel height, kernel width]`.
+    ///
+    /// # Panics
+    /// If the sizes contradict each other, or an image of one group has 2^32 values.
+    pub fn new(set: &'static KernelSet, shape: ConvShape, weight: &[f32]) -> Self {
+        let ConvShape {
+            channels_in, channels_out, groups, input, kernel: [kernel_height, kernel_width], ..
+        } = shape;
+        assert!(channels_in.is_multiple_of(groups) && channels_out.is_multiple_of(groups), "{shape:?}");
+        assert_eq!(
+            weight.len(),
+            channels_out * (channels_in / groups) * kernel_height * kernel_width,
+            "{shape:?}"
+        );
+        let [height, width] = shape.output();
+        let form = if channels_in == groups && groups > 1 {
+            Form::Depthwise(Depthwise::new(&shape, weight))
+        } else {
+            Form::Product(Product::of_conv(set, shape.flattened(), weight))
+        };
+        Self {
+            set,
+            input_floats: channels_in * input[0] * input[1],
+            output_floats: channels_out * height * width,
+            channels_out,
+            form,
+        }
+    }
+
+    /// The scratch that any number of samples needs.
+    pub fn scratch_floats(&self) -> usize {
+        match &self.form {
+            Form::Product(product) => product.scratch_floats(),
+            Form::Depthwise(depthwise) => depthwise.scratch_floats(),
+        }
+    }
+
+    /// Computes the convolution.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    pub fn run(&self, args: ConvArgs<'_>) {
+        args.check(self.input_floats, self.output_floats, self.channels_out, self.scratch_floats());
+        match &self.form {
+            Form::Product(product) => product.run(self.set, args),
+            Form::Depthwise(depthwise) => depthwise.run(self.set, args),
+        }
+    }
+}
+
+impl ConvArgs<'_> {
+    /// Panics if a slice is too short for the floats of one sample.
+    pub(super) fn check(&self, input: usize, output: usize, channels_out: usize, scratch: usize) {
+        let samples = self.samples;
+        assert!(samples * input <= self.input.len(), "{samples} inputs of {input} in {}", self.input.len());
+        assert!(samples * output <= self.out.len(), "{samples} outputs of {output} in {}", self.out.len());
+        assert!(self.residual.is_none_or(|r| samples * output <= r.len()), "{samples} residuals of {output}");
+        assert!(self.bias.is_none_or(|bias| channels_out <= bias.len()), "a bias of {channels_out}");
+        assert!(scratch <= self.scratch.len(), "scratch of {scratch} in {}", self.scratch.len());
+    }
+}
+
+/// Padded samples that are worked on together stay within the second-level cache: 256 KB.
+const CHUNK_FLOATS: usize = 64 * 1024;
+
+/// Windows of padded images times packed weights.
+pub(super) struct Product {
+    channels_in: usize,
+    channels_out: usize,
+    groups: usize,
+    padded: Padded,
+    /// The values of one sample of the output.
+    output_floats: usize,
+    /// The values of one channel of the output.
+    output_plane: usize,
+    /// What is computed of every group; several where a transposed convolution has several phases.
+    pub(super) phases: Vec<Phase>,
+}
+
+/// Output positions that share the places of their taps.
+pub(super) struct Phase {
+    /// One matrix a group.
+    pub weights: Vec<PackedMatrix>,
+    /// Where every depth lies, from the first value of the group and window on; and one offset more.
+    pub offsets: Vec<u32>,
+    /// Where the first window begins, from one line of windows to the next, and from one window to the next.
+    pub first: usize,
+    pub line_step: usize,
+    pub step: usize,
+    /// Lines of windows, and windows of a line.
+    pub lines: usize,
+    pub windows: usize,
+    /// Where the first result lies in its channel, from one line to the next, and from one window to the next.
+    pub out_first: usize,
+    pub out_line_step: usize,
+    pub out_step: usize,
+}
+
+impl Product {
+    pub(super) fn new(
+        [channels_in, channels_out, groups]: [usize; 3],
+        padded: Padded,
+        output_plane: usize,
+        phases: Vec<Phase>,
+    ) -> Self {
+        let group_floats = channels_in / groups * padded.floats();
+        assert!(u32::try_from(group_floats).is_ok(), "an image of {group_floats} values");
+        let output_floats = channels_out * output_plane;
+        Self { channels_in, channels_out, groups, padded, output_floats, output_plane, phases }
+    }
+
+    fn of_conv(set: &KernelSet, shape: ConvShape, weight: &[f32]) -> Self {
+        let ConvShape { channels_in, channels_out, groups, kernel, stride, dilation, .. } = shape;
+        let padded = shape.padded();
+        let [lines, windows] = shape.output();
+        let (inner, outer) = (channels_in / groups, channels_out / groups);
+        let depth = inner * kernel[0] * kernel[1];
+        let matrix = |group: usize| {
+            PackedMatrix::new(set, &weight[group * outer * depth..][..outer * depth], outer, depth)
+        };
+        let taps = (0..inner).flat_map(|c| {
+            (0..kernel[0]).flat_map(move |y| {
+                let line = c * padded.floats() + y * dilation[0] * padded.size[1];
+                (0..kernel[1]).map(move |x| (line + x * dilation[1]) as u32)
+            })
+        });
+        let phase = Phase {
+            weights: (0..groups).map(matrix).collect(),
+            offsets: taps.chain([0]).collect(),
+            first: 0,
+            line_step: stride[0] * padded.size[1],
+            step: stride[1],
+            lines,
+            windows,
+            out_first: 0,
+            out_line_step: windows,
+            out_step: 1,
+        };
+        Self::new([channels_in, channels_out, groups], padded, lines * windows, vec![phase])
+    }
+
+    /// The values of one padded sample.
+    fn sample_floats(&self) -> usize {
+        self.channels_in * self.padded.floats()
+    }
+
+    /// How many samples are worked on together.
+    fn chunk(&self) -> usize {
+        (CHUNK_FLOATS / self.sample_floats().max(1)).clamp(1, 16)
+    }
+
+    pub(super) fn scratch_floats(&self) -> usize {
+        if self.padded.is_plain() { 0 } else { self.chunk() * self.sample_floats() }
+    }
+
+    /// Computes every sample; the lengths of the slices have been checked.
+    pub(super) fn run(&self, set: &KernelSet, args: ConvArgs<'_>) {
+        let input_floats = self.channels_in * self.padded.input[0] * self.padded.input[1];
+        let mut first = 0;
+        while first < args.samples {
+            let samples = self.chunk().min(args.samples - first);
+            let input = &args.input[first * input_floats..][..samples * input_floats];
+            let image = if self.padded.is_plain() {
+                input
+            } else {
+                self.padded.copy(set, input, args.scratch);
+                &*args.scratch
+            };
+            let outputs = first * self.output_floats..(first + samples) * self.output_floats;
+            let residual = args.residual.map(|residual| &residual[outputs.clone()]);
+            for phase in &self.phases {
+                for group in 0..self.groups {
+                    let out = &mut args.out[outputs.clone()];
+                    self.multiply(
+                        set,
+                        phase,
+                        group,
+                        samples,
+                        image,
+                        args.bias,
+                        residual,
+                        args.activation,
+                        out,
+                    );
+                }
+            }
+            first += samples;
+        }
+    }
+
+    /// One phase of one group of a chunk of padded samples.
+    fn multiply(
+        &self,
+        set: &KernelSet,
+        phase: &Phase,
+        group: usize,
+        samples: usize,
+        image: &[f32],
+        bias: Option<&[f32]>,
+        residual: Option<&[f32]>,
+        activation: Activation,
+        out: &mut [f32],
+    ) {
+        let weight = &phase.weights[group];
+        let sample_floats = self.sample_floats();
+        let channel = group * (self.channels_out / self.groups);
+        let left = group * (self.channels_in / self.groups) * self.padded.floats() + phase.first;
+        let first = channel * self.output_plane + phase.out_first;
+        // The rows of the product are the windows of a line, and its samples the lines; or, over one axis, the
+        // samples; or, if a sample has one window, the rows are the samples.
+        let (calls, count, rows) = match (phase.lines, phase.windows) {
+            (1, 1) => (1, 1, samples),
+            (1, windows) => (1, samples, windows),
+            (lines, windows) => (samples, lines, windows),
+        };
+        let strides = |sample: usize, line: usize, step: usize| match (phase.lines, phase.windows) {
+            (1, 1) => Strides { sample: 0, row: sample, column: self.output_plane },
+            (1, _) => Strides { sample, row: step, column: self.output_plane },
+            _ => Strides { sample: line, row: step, column: self.output_plane },
+        };
+        let out_strides = strides(self.output_floats, phase.out_line_step, phase.out_step);
+        for call in 0..calls {
+            let (left, first) = (left + call * sample_floats, first + call * self.output_floats);
+            let call = GemmCall {
+                samples: count,
+                m: rows,
+                n: weight.n,
+                k: weight.k,
+                left: image[left..].as_ptr(),
+                left_strides: strides(sample_floats, phase.line_step, phase.step),
+                left_offsets: phase.offsets.as_ptr(),
+                left_row_floats: sample_floats / (phase.lines * phase.windows).max(1),
+                right: RightPointer::Panels(weight.panels().as_ptr()),
+                bias: bias.map_or(std::ptr::null(), |bias| bias[channel..].as_ptr()),
+                residual: residual.map_or(std::ptr::null(), |residual| residual[first..].as_ptr()),
+                residual_strides: out_strides,
+                activation,
+                out: out[first..].as_mut_ptr(),
+                out_strides,
+            };
+            // SAFETY: every window lies within the padded images and every result within the outputs, by the shape;
+            // the images and outputs of `samples` samples lie in the slices; holding a set proves the instruction set.
+            unsafe { (set.gemm)(&call) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Transposed convolutions over one axis, phase by phase.
+//!
+//! Output `o` receives input `i` through tap `t` where `o + padding = i * stride + t * dilation`. Outputs whose
+//! `o + padding` leave the same remainder modulo the stride see the same taps, so each such phase is an ordinary
+//! convolution of stride 1 with some of the taps, its results `stride` apart. Nothing is scattered, no zero multiplied.
+
+use super::conv::{ConvArgs, Phase, Product};
+use super::pack::PackedMatrix;
+use super::pad::Padded;
+use super::set::KernelSet;
+
+/// The sizes of a transposed convolution over one axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConvTransposeShape {
+    /// Input channels.
+    pub channels_in: usize,
+    /// Output channels.
+    pub channels_out: usize,
+    /// Groups of channels that do not see each other; they divide both.
+    pub groups: usize,
+    /// Length of the input.
+    pub length: usize,
+    /// Taps.
+    pub kernel: usize,
+    /// Outputs from one input's first tap to the next's.
+    pub stride: usize,
+    /// Outputs taken from the beginning and the end.
+    pub padding: (usize, usize),
+    /// Outputs added at the end.
+    pub output_padding: usize,
+    /// Outputs from one tap to the next.
+    pub dilation: usize,
+}
+
+impl ConvTransposeShape {
+    /// Length of the output.
+    ///
+    /// # Panics
+    /// If nothing is left of it.
+    pub fn output(&self) -> usize {
+        let whole =
+            (self.length - 1) * self.stride + (self.kernel - 1) * self.dilation + 1 + self.output_padding;
+        let taken = self.padding.0 + self.padding.1;
+        assert!(taken < whole, "{taken} taken from an output of {whole}");
+        whole - taken
+    }
+}
+
+/// A transposed convolution with its weights packed for one instruction set.
+pub(crate) struct PackedConvTranspose {
+    set: &'static KernelSet,
+    input_floats: usize,
+    output_floats: usize,
+    channels_out: usize,
+    product: Product,
+}
+
+impl PackedConvTranspose {
+    /// Packs `weight`, `[channels_in, channels_out / groups, kernel]`.
+    ///
+    /// # Panics
+    /// If the sizes contradict each other, or an image of one group has 2^32 values.
+    pub fn new(set: &'static KernelSet, shape: ConvTransposeShape, weight: &[f32]) -> Self {
+        let ConvTransposeShape { channels_in, channels_out, groups, length, kernel, stride, .. } = shape;
+        assert!(channels_in.is_multiple_of(groups) && channels_out.is_multiple_of(groups), "{shape:?}");
+        assert_eq!(weight.len(), channels_in * (channels_out / groups) * kernel, "{shape:?}");
+        let output = shape.output();
+        // Before the first input lie the inputs that the last tap would reach; behind the last, those that the last
+        // output would.
+        let before = (kernel - 1) * shape.dilation / stride;
+        let last = (shape.padding.0 + output - 1) / stride;
+        let size = before + length.max(last + 1);
+        let padded = Padded { input: [1, length], begin: [0, before], size: [1, size] };
+        let phases =
+            (0..stride).filter_map(|remainder| phase(set, &shape, weight, remainder, before, size)).collect();
+        Self {
+            set,
+            input_floats: channels_in * length,
+            output_floats: channels_out * output,
+            channels_out,
+            product: Product::new([channels_in, channels_out, groups], padded, output, phases),
+        }
+    }
+
+    /// The scratch that any number of samples needs.
+    pub fn scratch_floats(&self) -> usize {
+        self.product.scratch_floats()
+    }
+
+    /// Computes the transposed convolution.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    pub fn run(&self, args: ConvArgs<'_>) {
+        args.check(self.input_floats, self.output_floats, self.channels_out, self.scratch_floats());
+        self.product.run(self.set, args);
+    }
+}
+
+/// The outputs `o` with `(o + padding) % stride == remainder`, if there are any.
+fn phase(
+    set: &KernelSet,
+    shape: &ConvTransposeShape,
+    weight: &[f32],
+    remainder: usize,
+    before: usize,
+    padded_length: usize,
+) -> Option<Phase> {
+    let &ConvTransposeShape { channels_in, channels_out, groups, kernel, stride, dilation, .. } = shape;
+    let (inner, outer) = (channels_in / groups, channels_out / groups);
+    let cut = shape.padding.0;
+    // o + cut = q * stride + remainder, for q in first .. end.
+    let first = cut.saturating_sub(remainder).div_ceil(stride);
+    let end = (cut + shape.output()).checked_sub(remainder)?.div_ceil(stride);
+    if first >= end {
+        return None;
+    }
+    let taps: Vec<usize> = (0..kernel).filter(|tap| tap * dilation % stride == remainder).collect();
+    let depths = || (0..inner).flat_map(|c| taps.iter().map(move |&tap| (c, tap)));
+    let matrix = |group: usize| {
+        let rows: Vec<f32> = (0..outer)
+            .flat_map(|m| {
+                depths().map(move |(c, tap)| weight[((group * inner + c) * outer + m) * kernel + tap])
+            })
+            .collect();
+        PackedMatrix::new(set, &rows, outer, inner * taps.len())
+    };
+    // Output q reads input q - tap * dilation / stride.
+    let offset = |(c, tap): (usize, usize)| (c * padded_length + before - tap * dilation / stride) as u32;
+    Some(Phase {
+        weights: (0..groups).map(matrix).collect(),
+        offsets: depths().map(offset).chain([0]).collect(),
+        first,
+        line_step: 0,
+        step: 1,
+        lines: 1,
+        windows: end - first,
+        out_first: first * stride + remainder - cut,
+        out_line_step: 0,
+        out_step: stride,
+    })
+}
+
+#[cfg(test)]
+mod tests;

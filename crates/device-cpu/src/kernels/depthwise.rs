@@ -1,0 +1,173 @@
+//! Convolutions whose groups have one input channel each: no product to be had, so positions fill the registers.
+//!
+//! A channel is padded into the scratch, its columns sorted by their remainder modulo the stride: then what a tap
+//! reads for adjacent outputs is adjacent too, whatever the stride.
+
+use super::activation::Activation;
+use super::conv::{ConvArgs, ConvShape};
+use super::set::KernelSet;
+use super::vector::Vector;
+
+/// A depthwise convolution.
+pub(crate) struct Depthwise {
+    shape: ConvShape,
+    output: [usize; 2],
+    /// Height of a padded channel, columns of each remainder, and how many remainders there are.
+    rows: usize,
+    columns: usize,
+    remainders: usize,
+    /// `[channels_out, taps]`.
+    weight: Vec<f32>,
+    /// Where every tap lies, from the first value of the window on.
+    offsets: Vec<usize>,
+}
+
+impl Depthwise {
+    pub(super) fn new(shape: &ConvShape, weight: &[f32]) -> Self {
+        let [rows, width] = shape.padded().size;
+        let remainders = shape.stride[1];
+        let columns = width.div_ceil(remainders);
+        let offsets = (0..shape.kernel[0]).flat_map(|y| {
+            (0..shape.kernel[1]).map(move |x| {
+                let (line, column) = (y * shape.dilation[0], x * shape.dilation[1]);
+                (line * remainders + column % remainders) * columns + column / remainders
+            })
+        });
+        Self {
+            shape: *shape,
+            output: shape.output(),
+            rows,
+            columns,
+            remainders,
+            weight: weight.to_vec(),
+            offsets: offsets.collect(),
+        }
+    }
+
+    pub(super) fn scratch_floats(&self) -> usize {
+        self.rows * self.remainders * self.columns
+    }
+
+    /// Computes every sample; the lengths of the slices have been checked.
+    pub(super) fn run(&self, set: &KernelSet, args: ConvArgs<'_>) {
+        let (inputs, outputs) = (self.shape.channels_in, self.shape.channels_out);
+        let input_plane = self.shape.input[0] * self.shape.input[1];
+        let output_plane = self.output[0] * self.output[1];
+        let taps = self.offsets.len();
+        let padded = &mut args.scratch[..self.rows * self.remainders * self.columns];
+        padded.fill(0.0);
+        for plane in 0..args.samples * inputs {
+            self.sort(&args.input[plane * input_plane..][..input_plane], padded);
+            for each in 0..outputs / inputs {
+                let channel = plane % inputs * (outputs / inputs) + each;
+                let first = (plane / inputs * outputs + channel) * output_plane;
+                let call = DepthwiseCall {
+                    image: padded.as_ptr(),
+                    line_step: self.shape.stride[0] * self.remainders * self.columns,
+                    taps,
+                    weight: self.weight[channel * taps..][..taps].as_ptr(),
+                    offsets: self.offsets.as_ptr(),
+                    lines: self.output[0],
+                    windows: self.output[1],
+                    bias: args.bias.map_or(0.0, |bias| bias[channel]),
+                    residual: args.residual.map_or(std::ptr::null(), |r| r[first..][..output_plane].as_ptr()),
+                    activation: args.activation,
+                    out: args.out[first..][..output_plane].as_mut_ptr(),
+                };
+                // SAFETY: every window lies within the padded channel by the shape, and the slices above have the
+                // lengths; holding a set proves the instruction set.
+                unsafe { (set.depthwise)(&call) }
+            }
+        }
+    }
+
+    /// Copies a channel into the padded one, columns sorted by their remainder; the borders stay zero.
+    fn sort(&self, plane: &[f32], padded: &mut [f32]) {
+        let [(top, _), (left, _)] = self.shape.padding;
+        for (y, row) in plane.chunks_exact(self.shape.input[1]).enumerate() {
+            let line =
+                &mut padded[(top + y) * self.remainders * self.columns..][..self.remainders * self.columns];
+            if self.remainders == 1 {
+                line[left..left + row.len()].copy_from_slice(row);
+                continue;
+            }
+            for (x, &value) in row.iter().enumerate() {
+                let column = left + x;
+                line[column % self.remainders * self.columns + column / self.remainders] = value;
+            }
+        }
+    }
+}
+
+/// One output channel, by address.
+pub(crate) struct DepthwiseCall {
+    image: *const f32,
+    line_step: usize,
+    taps: usize,
+    weight: *const f32,
+    offsets: *const usize,
+    lines: usize,
+    windows: usize,
+    bias: f32,
+    residual: *const f32,
+    activation: Activation,
+    out: *mut f32,
+}
+
+/// The kernel: every output starts at the bias and adds its taps in order.
+///
+/// # Safety
+/// Window `i` of line `j`, at `image + j * line_step + i`, has its taps within the image; `taps` weights and offsets,
+/// and `lines * windows` outputs and residuals (unless null) lie at their addresses.
+#[inline(always)]
+pub(crate) unsafe fn depthwise<V: Vector>(call: &DepthwiseCall) {
+    const UNROLL: usize = 4;
+    for line in 0..call.lines {
+        let mut i = 0;
+        while i < call.windows {
+            let at = line * call.windows + i;
+            // SAFETY: the caller's promise; windows beyond the line are neither read nor written.
+            unsafe {
+                let image = call.image.add(line * call.line_step + i);
+                if i + UNROLL * V::LANES <= call.windows {
+                    let mut sums = [V::splat(call.bias); UNROLL];
+                    for tap in 0..call.taps {
+                        let weight = V::splat(*call.weight.add(tap));
+                        let from = image.add(*call.offsets.add(tap));
+                        for (u, sum) in sums.iter_mut().enumerate() {
+                            *sum = V::load(from.add(u * V::LANES)).mul_add(weight, *sum);
+                        }
+                    }
+                    for (u, sum) in sums.into_iter().enumerate() {
+                        call.finish(sum, at + u * V::LANES, V::LANES);
+                    }
+                    i += UNROLL * V::LANES;
+                } else {
+                    let count = (call.windows - i).min(V::LANES);
+                    let mut sum = V::splat(call.bias);
+                    for tap in 0..call.taps {
+                        let value = V::load_first(image.add(*call.offsets.add(tap)), count);
+                        sum = value.mul_add(V::splat(*call.weight.add(tap)), sum);
+                    }
+                    call.finish(sum, at, count);
+                    i += count;
+                }
+            }
+        }
+    }
+}
+
+impl DepthwiseCall {
+    /// Residual, activation and store of `count` outputs.
+    #[inline(always)]
+    unsafe fn finish<V: Vector>(&self, sum: V, at: usize, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut y = sum;
+            if !self.residual.is_null() {
+                y = y.add(V::load_first(self.residual.add(at), count));
+            }
+            self.activation.apply(y).store_first(self.out.add(at), count);
+        }
+    }
+}
