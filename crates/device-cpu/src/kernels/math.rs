@@ -120,7 +120,7 @@ pub(crate) unsafe fn gelu_erf<V: Vector>(x: V) -> V {
 #[inline(always)]
 pub(crate) unsafe fn gelu_tanh<V: Vector>(x: V) -> V {
     // (1 + tanh u) / 2 = sigmoid(2u); 2 sqrt(2 / pi):
-    const SCALE: f32 = 1.595_769_1;
+    const SCALE: f32 = 1.595_769_2;
     // SAFETY: as above.
     unsafe {
         let cubic = x.mul(x).mul_add(V::splat(0.044715 * SCALE), V::splat(SCALE));

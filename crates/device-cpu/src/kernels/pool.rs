@@ -231,7 +231,7 @@ mod tests {
             for stride in [1, 2] {
                 let (rows, columns) = (axis([1, 1, 1, 0, 0, 1]), axis([40, 3, stride, 1, 1, 1]));
                 for at in 0..40 {
-                    let mut x = vec![-1.0; 40];
+                    let mut x = [-1.0; 40];
                     x[at] = f32::NAN;
                     let mut y = vec![0.0; columns.output];
                     // SAFETY: one plane of one row.
