@@ -106,7 +106,6 @@ mod tests {
     fn step(reads: &[usize], writes: usize) -> PlannedStep {
         PlannedStep {
             step: Box::new(Nothing),
-            node: 0,
             every_sample: true,
             reads: reads.iter().map(|&i| StorageId(i)).collect(),
             writes: StorageId(writes),

@@ -21,6 +21,7 @@ use paceline_device::{CompileError, UnsupportedNode};
 use paceline_graph::{DType, Graph, Node, Op, Source, Tensor, Value};
 
 use crate::arena;
+use crate::kernels::pack::PackedMatrix;
 use crate::kernels::set::KernelSet;
 use crate::memory::whole_lines;
 use crate::operand::Operand;
@@ -30,7 +31,7 @@ use crate::plan::{Plan, PlannedStep, Step, Storage, StorageId, StorageKind};
 pub(crate) type Unsupported = String;
 
 /// Arena bytes beyond which a chunk gets no further sample: what fits in a core's level-2 cache with its weights' panel.
-const CHUNK_BYTES: usize = 3 << 20;
+const CHUNK_BYTES: usize = 2 << 20;
 /// Scratch beyond which a graph is refused.
 const LIMIT_BYTES: usize = 8 << 30;
 
@@ -43,8 +44,7 @@ pub(crate) fn lower(
 ) -> Result<Plan, CompileError> {
     let mut lowering = Lowering::new(graph, kernels);
     let mut unsupported = Vec::new();
-    for (index, node) in graph.nodes().iter().enumerate() {
-        lowering.node = index;
+    for node in graph.nodes() {
         if let Err(reason) = lowering.lower_node(node) {
             unsupported.push(UnsupportedNode { node: node.name.clone(), operator: node.op.name(), reason });
             // What follows is still checked, so that the error lists every node the device lacks.
@@ -69,23 +69,9 @@ pub(crate) struct Lowering<'g> {
     operands: Vec<Option<Operand>>,
     /// The first output that each value is returned as.
     returned_as: HashMap<Value, usize>,
-    /// Prepared weights by the constant they come from and how they were prepared.
-    prepared: HashMap<(*const Tensor, Preparation), Prepared>,
-    node: usize,
+    /// Packed weights of Linear, by the constant they come from.
+    packed: HashMap<*const Tensor, PackedMatrix>,
 }
-
-/// How a weight was prepared for a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Preparation {
-    /// Panels of a Linear's `[out, in]` weight.
-    Linear,
-    /// Panels of a convolution's weight in so many groups.
-    Conv { groups: usize },
-    /// Panels of a transposed convolution's weight: groups, stride, dilation.
-    ConvTranspose { groups: usize, stride: usize, dilation: usize, padding: usize },
-}
-
-type Prepared = Arc<dyn std::any::Any + Send + Sync>;
 
 impl<'g> Lowering<'g> {
     fn new(graph: &'g Graph, kernels: &'static KernelSet) -> Self {
@@ -96,8 +82,7 @@ impl<'g> Lowering<'g> {
             steps: Vec::new(),
             operands: vec![None; graph.values().len()],
             returned_as: HashMap::new(),
-            prepared: HashMap::new(),
-            node: 0,
+            packed: HashMap::new(),
         };
         for (index, &value) in graph.inputs().iter().enumerate() {
             let operand = lowering.allocate(value, StorageKind::Input(index));
@@ -115,8 +100,8 @@ impl<'g> Lowering<'g> {
         match &node.op {
             Op::MatMul(_) => self.matmul(node),
             Op::Linear(op) => self.linear(node, op),
-            Op::Conv(op) => Err("pending".into()),
-            Op::ConvTranspose(op) => Err("pending".into()),
+            Op::Conv(op) => self.conv(node, op),
+            Op::ConvTranspose(op) => self.conv_transpose(node, op),
             Op::Binary(op) => self.binary(node, op.0),
             Op::Unary(op) => self.unary(node, op.0),
             Op::Softmax(op) => self.softmax(node, op),
@@ -124,7 +109,7 @@ impl<'g> Lowering<'g> {
             Op::RmsNorm(op) => self.rms_norm(node, op),
             Op::BatchNorm(op) => self.batch_norm(node, op),
             Op::GroupNorm(op) => self.group_norm(node, op),
-            Op::Attention(op) => Err("pending".into()),
+            Op::Attention(op) => self.attention(node, op),
             Op::Embedding(_) => self.embedding(node),
             Op::Reshape(_) => self.reshape(node),
             Op::Transpose(op) => self.transpose(node, op),
@@ -133,8 +118,8 @@ impl<'g> Lowering<'g> {
             Op::Split(op) => self.split(node, op),
             Op::Pad(op) => self.pad(node, op),
             Op::Reduce(op) => self.reduce(node, op),
-            Op::MaxPool(op) => Err("pending".into()),
-            Op::AveragePool(op) => Err("pending".into()),
+            Op::MaxPool(op) => self.max_pool(node, op),
+            Op::AveragePool(op) => self.average_pool(node, op),
             Op::GlobalAveragePool(_) => self.global_average_pool(node),
             other => Err(format!("the operator {} has no kernel here; express it with others", other.name())),
         }
@@ -193,10 +178,15 @@ impl<'g> Lowering<'g> {
     }
 
     /// Adds a step.
-    pub fn emit(&mut self, step: impl Step + 'static, reads: &[&Operand], writes: &Operand, scratch_bytes: usize) {
+    pub fn emit(
+        &mut self,
+        step: impl Step + 'static,
+        reads: &[&Operand],
+        writes: &Operand,
+        scratch_bytes: usize,
+    ) {
         self.steps.push(PlannedStep {
             step: Box::new(step),
-            node: self.node,
             every_sample: writes.every_sample,
             reads: reads.iter().map(|o| o.storage()).collect(),
             writes: writes.storage(),
@@ -204,18 +194,12 @@ impl<'g> Lowering<'g> {
         });
     }
 
-    /// A weight in a kernel's own form, made once however often the weight is used.
-    pub fn prepare<T: Send + Sync + 'static>(
-        &mut self,
-        weight: &Arc<Tensor>,
-        how: Preparation,
-        make: impl FnOnce(&[f32]) -> T,
-    ) -> Arc<T> {
-        let prepared = self
-            .prepared
-            .entry((Arc::as_ptr(weight), how))
-            .or_insert_with(|| Arc::new(make(weight.as_f32().expect("shape rules guarantee f32 weights"))));
-        prepared.clone().downcast().expect("a preparation has one type")
+    /// The weight `[n, k]` of a Linear, packed once however often it is used.
+    pub fn packed_weight(&mut self, weight: &Arc<Tensor>, n: usize, k: usize) -> PackedMatrix {
+        let kernels = self.kernels;
+        let pack =
+            || PackedMatrix::new(kernels, weight.as_f32().expect("shape rules guarantee f32 weights"), n, k);
+        self.packed.entry(Arc::as_ptr(weight)).or_insert_with(pack).clone()
     }
 
     fn operand(&mut self, value: Value) -> Operand {
@@ -233,7 +217,13 @@ impl<'g> Lowering<'g> {
         self.new_storage(kind, ty.dtype, ty.shape.resolve(1), ty.shape.batch_axis().is_some())
     }
 
-    fn new_storage(&mut self, kind: StorageKind, dtype: DType, shape: Vec<usize>, every_sample: bool) -> Operand {
+    fn new_storage(
+        &mut self,
+        kind: StorageKind,
+        dtype: DType,
+        shape: Vec<usize>,
+        every_sample: bool,
+    ) -> Operand {
         let id = StorageId(self.storages.len());
         let operand = Operand::whole(id, dtype, shape, every_sample);
         self.storages.push(Storage { kind, dtype, elements: operand.elements(), every_sample, at: 0 });
@@ -244,7 +234,8 @@ impl<'g> Lowering<'g> {
     fn return_outputs(&mut self) {
         for (index, output) in self.graph.outputs().iter().enumerate() {
             let operand = self.operand(output.value);
-            let in_place = matches!(self.storages[operand.storage().0].kind, StorageKind::Output(i) if i == index);
+            let in_place =
+                matches!(self.storages[operand.storage().0].kind, StorageKind::Output(i) if i == index);
             if !(in_place && operand.is_dense()) {
                 let destination = self.allocate(output.value, StorageKind::Output(index));
                 self.copy(&operand, &destination);

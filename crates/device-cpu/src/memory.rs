@@ -15,11 +15,6 @@ pub(crate) const LINE_BYTES: usize = size_of::<Line>();
 pub(crate) struct Block(Vec<Line>);
 
 impl Block {
-    /// Bytes it holds.
-    pub fn len_bytes(&self) -> usize {
-        self.0.len() * LINE_BYTES
-    }
-
     /// Grows to at least `bytes`. The contents are unspecified afterwards; the address may change.
     pub fn grow(&mut self, bytes: usize) -> Result<(), TryReserveError> {
         let lines = bytes.div_ceil(LINE_BYTES);

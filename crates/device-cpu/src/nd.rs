@@ -19,6 +19,17 @@ struct Axis<const K: usize> {
     strides: [usize; K],
 }
 
+/// The two innermost axes of a loop nest; one step along the first, where there is only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block<const K: usize> {
+    /// Where each operand starts, in elements.
+    pub offsets: [usize; K],
+    /// Steps along each axis.
+    pub lengths: [usize; 2],
+    /// From one step to the next along each axis, in elements.
+    pub strides: [[usize; 2]; K],
+}
+
 /// The innermost axis of a loop nest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run<const K: usize> {
@@ -41,7 +52,8 @@ impl<const K: usize> Nd<K> {
             let outer = axes.last_mut().expect("starts with the samples");
             let merges = (0..K).all(|k| outer.strides[k] == inner.strides[k] * inner.length);
             if merges {
-                *outer = Axis { length: outer.length * inner.length, every_sample: outer.every_sample, ..inner };
+                *outer =
+                    Axis { length: outer.length * inner.length, every_sample: outer.every_sample, ..inner };
             } else {
                 axes.push(inner);
             }
@@ -51,7 +63,29 @@ impl<const K: usize> Nd<K> {
 
     /// Calls `run` for each stretch along the innermost axis, in order.
     pub fn for_each_run(&self, samples: usize, mut run: impl FnMut(Run<K>)) {
-        descend(&self.axes, samples, [0; K], &mut run);
+        let (inner, outer) = self.axes.split_last().expect("starts with the samples");
+        let length = inner.steps(samples);
+        descend(outer, samples, [0; K], &mut |offsets| {
+            if length > 0 {
+                run(Run { offsets, length, strides: inner.strides });
+            }
+        });
+    }
+
+    /// Calls `block` for each stretch of the two innermost axes, in order.
+    pub fn for_each_block(&self, samples: usize, mut block: impl FnMut(Block<K>)) {
+        let [outer @ .., first, second] = self.axes.as_slice() else {
+            return self.for_each_run(samples, |Run { offsets, length, strides }| {
+                block(Block { offsets, lengths: [1, length], strides: strides.map(|s| [0, s]) })
+            });
+        };
+        let lengths = [first.steps(samples), second.steps(samples)];
+        let strides = std::array::from_fn(|k| [first.strides[k], second.strides[k]]);
+        descend(outer, samples, [0; K], &mut |offsets| {
+            if lengths[0] * lengths[1] > 0 {
+                block(Block { offsets, lengths, strides });
+            }
+        });
     }
 }
 
@@ -61,17 +95,16 @@ impl<const K: usize> Axis<K> {
     }
 }
 
-fn descend<const K: usize>(axes: &[Axis<K>], samples: usize, offsets: [usize; K], run: &mut impl FnMut(Run<K>)) {
-    let [axis, inner @ ..] = axes else { return };
-    let length = axis.steps(samples);
-    if inner.is_empty() {
-        if length > 0 {
-            run(Run { offsets, length, strides: axis.strides });
-        }
-        return;
-    }
-    for step in 0..length {
-        descend(inner, samples, std::array::from_fn(|k| offsets[k] + step * axis.strides[k]), run);
+/// Calls `visit` with the operands' offsets at every step of these axes.
+fn descend<const K: usize>(
+    axes: &[Axis<K>],
+    samples: usize,
+    offsets: [usize; K],
+    visit: &mut impl FnMut([usize; K]),
+) {
+    let [axis, inner @ ..] = axes else { return visit(offsets) };
+    for step in 0..axis.steps(samples) {
+        descend(inner, samples, std::array::from_fn(|k| offsets[k] + step * axis.strides[k]), visit);
     }
 }
 
@@ -121,9 +154,16 @@ mod tests {
                 seen.push((run.offsets[0] + i * run.strides[0], run.offsets[1] + i * run.strides[1]));
             }
         });
-        let expected: Vec<_> =
-            (0..2).flat_map(|n| (0..2).flat_map(move |i| (0..3).map(move |j| (n * 6 + j * 2 + i, n * 6 + i * 3 + j)))).collect();
+        let expected: Vec<_> = (0..2)
+            .flat_map(|n| {
+                (0..2).flat_map(move |i| (0..3).map(move |j| (n * 6 + j * 2 + i, n * 6 + i * 3 + j)))
+            })
+            .collect();
         assert_eq!(seen, expected);
+        let mut blocks = Vec::new();
+        nd.for_each_block(2, |block| blocks.push(block));
+        let block = |n| Block { offsets: [n * 6; 2], lengths: [2, 3], strides: [[1, 2], [3, 1]] };
+        assert_eq!(blocks, [block(0), block(1)]);
     }
 
     #[test]

@@ -51,8 +51,6 @@ pub(crate) enum StorageKind {
 /// One step and what the planner must know of it.
 pub(crate) struct PlannedStep {
     pub step: Box<dyn Step>,
-    /// The node it came from.
-    pub node: usize,
     /// Whether it repeats for every sample, or runs once.
     pub every_sample: bool,
     pub reads: Vec<StorageId>,

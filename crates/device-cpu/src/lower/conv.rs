@@ -1,1 +1,150 @@
-//! pending
+//! Convolutions, with weights packed when the graph is compiled.
+
+use std::sync::Arc;
+
+use paceline_graph::{Conv, ConvTranspose, Node, Tensor};
+
+use super::{Lowering, Unsupported};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::{ConvArgs, ConvShape, PackedConv};
+use crate::kernels::conv_transpose::{ConvTransposeShape, PackedConvTranspose};
+use crate::operand::Operand;
+use crate::plan::{Frame, Slot, Step};
+
+impl Lowering<'_> {
+    pub fn conv(&mut self, node: &Node, op: &Conv) -> Result<(), Unsupported> {
+        let weight = self.constant_weight(node)?;
+        let x = self.dense_input(node, 0);
+        let shape = ConvShape {
+            channels_in: x.shape[1],
+            channels_out: weight.shape()[0],
+            groups: op.groups,
+            input: two(&x.shape[2..], 1),
+            kernel: two(&weight.shape()[2..], 1),
+            stride: two(&op.stride, 1),
+            padding: two(&op.padding, (0, 0)),
+            dilation: two(&op.dilation, 1),
+        };
+        let spatial = [0, 1].map(|i| shape.input[i] + shape.padding[i].0 + shape.padding[i].1);
+        check_image(shape.channels_in / op.groups, &spatial)?;
+        let residual = self.optional(node, 3);
+        let packed = PackedConv::new(self.kernels, shape, floats(&weight));
+        let scratch = packed.scratch_floats();
+        let activation = op.activation.into();
+        self.convolve(node, x, residual, activation, scratch, move |args| packed.run(args));
+        Ok(())
+    }
+
+    pub fn conv_transpose(&mut self, node: &Node, op: &ConvTranspose) -> Result<(), Unsupported> {
+        let weight = self.constant_weight(node)?;
+        let x = self.dense_input(node, 0);
+        let shape = ConvTransposeShape {
+            channels_in: x.shape[1],
+            channels_out: weight.shape()[1] * op.groups,
+            groups: op.groups,
+            length: x.shape[2],
+            kernel: weight.shape()[2],
+            stride: op.stride[0],
+            padding: op.padding[0],
+            output_padding: op.output_padding[0],
+            dilation: op.dilation[0],
+        };
+        let reach = shape.dilation.saturating_mul(shape.kernel).saturating_mul(2);
+        check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
+        let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
+        let scratch = packed.scratch_floats();
+        let activation = op.activation.into();
+        self.convolve(node, x, None, activation, scratch, move |args| packed.run(args));
+        Ok(())
+    }
+
+    fn convolve(
+        &mut self,
+        node: &Node,
+        x: Operand,
+        residual: Option<Operand>,
+        activation: Activation,
+        scratch_floats: usize,
+        run: impl Fn(ConvArgs<'_>) + Send + Sync + 'static,
+    ) {
+        let bias = self.optional(node, 2).map(|bias| self.dense(bias));
+        let residual = residual.map(|residual| self.dense(residual));
+        let y = self.destination(node.outputs[0]);
+        let step = ConvStep {
+            run,
+            images: x.shape[0],
+            input: (x.slot, x.elements()),
+            bias: bias.as_ref().map(|b| (b.slot, b.elements())),
+            residual: residual.as_ref().map(|r| r.slot),
+            output: (y.slot, y.elements()),
+            activation,
+            scratch_floats,
+        };
+        let reads: Vec<&Operand> =
+            [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
+        self.emit(step, &reads, &y, scratch_floats * size_of::<f32>());
+    }
+
+    fn constant_weight(&self, node: &Node) -> Result<Arc<Tensor>, Unsupported> {
+        self.constant_input(node, 1)
+            .cloned()
+            .ok_or_else(|| "a convolution's weight must be a constant here; make it part of the model".into())
+    }
+}
+
+/// Height and width, with a height of one where there is one axis only.
+fn two<T: Copy>(values: &[T], one: T) -> [T; 2] {
+    match values {
+        [width] => [one, *width],
+        [height, width] => [*height, *width],
+        _ => unreachable!("shape rules allow one or two spatial axes"),
+    }
+}
+
+fn floats(weight: &Tensor) -> &[f32] {
+    weight.as_f32().expect("shape rules guarantee f32 weights")
+}
+
+/// The kernels address the elements of a padded image with 32 bits.
+fn check_image(channels: usize, spatial: &[usize]) -> Result<(), Unsupported> {
+    let elements = spatial.iter().fold(channels, |n, &length| n.saturating_mul(length));
+    if elements >= 1 << 31 {
+        return Err(format!(
+            "an image of one group has {elements} elements with padding; below 2^31 are possible"
+        ));
+    }
+    Ok(())
+}
+
+struct ConvStep<F> {
+    run: F,
+    /// Images a sample: more than one where an axis is merged with the batch.
+    images: usize,
+    /// Place and elements a sample.
+    input: (Slot, usize),
+    /// Place and elements.
+    bias: Option<(Slot, usize)>,
+    residual: Option<Slot>,
+    output: (Slot, usize),
+    activation: Activation,
+    scratch_floats: usize,
+}
+
+impl<F: Fn(ConvArgs<'_>) + Send + Sync> Step for ConvStep<F> {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: all operands are dense, of these sizes for each sample; output and scratch are written by this step alone.
+        unsafe {
+            let all = |slot, elements| std::slice::from_raw_parts(frame.at::<f32>(slot, 0), elements);
+            let (output, out_elements) = (self.output.0, self.output.1 * frame.samples);
+            (self.run)(ConvArgs {
+                samples: self.images * frame.samples,
+                input: all(self.input.0, self.input.1 * frame.samples),
+                bias: self.bias.map(|(slot, elements)| all(slot, elements)),
+                residual: self.residual.map(|slot| all(slot, out_elements)),
+                activation: self.activation,
+                out: std::slice::from_raw_parts_mut(frame.at::<f32>(output, 0), out_elements),
+                scratch: std::slice::from_raw_parts_mut(frame.scratch.cast(), self.scratch_floats),
+            });
+        }
+    }
+}

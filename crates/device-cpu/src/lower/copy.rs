@@ -3,7 +3,8 @@
 use paceline_graph::{Concat, DType, Node, Pad, Slice, Split, Transpose};
 
 use super::{Lowering, Unsupported};
-use crate::nd::{Nd, Run};
+use crate::kernels::copy::{Plane, copy};
+use crate::nd::{Block, Nd};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
 
@@ -64,17 +65,17 @@ impl Lowering<'_> {
         }
         let fill = Fill { slot: y.slot, per_sample: y.elements(), value: op.value };
         self.emit(fill, &[], &y, 0);
-        let inside = op.pads.iter().enumerate().fold(y.clone(), |inside, (axis, &(before, _))| {
-            inside.sliced(axis, before, 1, x.shape[axis])
-        });
+        let inside =
+            op.pads.iter().enumerate().fold(y.clone(), |inside, (axis, &(before, _))| {
+                inside.sliced(axis, before, 1, x.shape[axis])
+            });
         self.copy(&x, &inside);
         Ok(())
     }
 
     /// Copies every element of `from` to the same place in `to`.
     pub fn copy(&mut self, from: &Operand, to: &Operand) {
-        let nd =
-            Nd::new(&to.shape, [&from.strides, &to.strides], [from.sample_stride, to.sample_stride]);
+        let nd = Nd::new(&to.shape, [&from.strides, &to.strides], [from.sample_stride, to.sample_stride]);
         let copy = Copy { nd, element_bytes: to.dtype.size_bytes(), from: from.slot, to: to.slot };
         self.emit(copy, &[from], to, 0);
     }
@@ -98,34 +99,30 @@ struct Copy {
 
 impl Step for Copy {
     unsafe fn run(&self, frame: &Frame<'_>) {
-        // SAFETY: the operands have elements of these many bytes, and the loop nest stays inside them.
+        // SAFETY: the operands are different storages with elements of these many bytes, and the loop nest stays inside them.
         unsafe {
             match self.element_bytes {
-                1 => copy::<u8>(self, frame),
-                4 => copy::<u32>(self, frame),
-                8 => copy::<u64>(self, frame),
+                1 => self.planes::<u8>(frame, |plane, from, to| copy(plane, from, to)),
+                4 => self.planes::<f32>(frame, |plane, from, to| (frame.kernels.copy_f32)(plane, from, to)),
+                8 => self.planes::<u64>(frame, |plane, from, to| copy(plane, from, to)),
                 other => unreachable!("no element type has {other} bytes"),
             }
         }
     }
 }
 
-/// # Safety
-/// The slots are places of elements as large as `T`, and the loop nest stays inside their storages.
-unsafe fn copy<T: std::marker::Copy>(step: &Copy, frame: &Frame<'_>) {
-    step.nd.for_each_run(frame.samples, |Run { offsets: [from, to], length, strides }| {
-        // SAFETY: the caller's promise; source and destination are different storages.
-        unsafe {
-            let (from, to) = (frame.at::<T>(step.from, from).cast_const(), frame.at::<T>(step.to, to));
-            if strides == [1, 1] {
-                std::ptr::copy_nonoverlapping(from, to, length);
-            } else {
-                for i in 0..length {
-                    *to.add(i * strides[1]) = *from.add(i * strides[0]);
-                }
-            }
-        }
-    });
+impl Copy {
+    /// Applies a kernel to the two innermost axes, again and again.
+    ///
+    /// # Safety
+    /// The slots are places of elements as large as `T`, and the loop nest stays inside their storages.
+    unsafe fn planes<T>(&self, frame: &Frame<'_>, kernel: impl Fn(Plane, *const T, *mut T)) {
+        self.nd.for_each_block(frame.samples, |Block { offsets: [from, to], lengths, strides }| {
+            let plane = Plane { lengths, src_strides: strides[0], dst_strides: strides[1] };
+            // SAFETY: the caller's promise.
+            unsafe { kernel(plane, frame.at(self.from, from), frame.at(self.to, to)) }
+        });
+    }
 }
 
 struct Fill {

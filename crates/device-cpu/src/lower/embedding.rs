@@ -41,10 +41,8 @@ impl Step for Embedding {
         for i in 0..self.per_sample * frame.samples {
             // SAFETY: all operands are dense with these many rows; the row read is inside the table.
             unsafe {
-                let y = std::slice::from_raw_parts_mut(
-                    frame.at::<f32>(self.y, i * self.columns),
-                    self.columns,
-                );
+                let y =
+                    std::slice::from_raw_parts_mut(frame.at::<f32>(self.y, i * self.columns), self.columns);
                 match usize::try_from(*frame.at::<i64>(self.indices, i)).ok().filter(|&row| row < self.rows) {
                     Some(row) => {
                         let row = frame.at::<f32>(self.table, row * self.columns);

@@ -85,7 +85,9 @@ impl Lowering<'_> {
                 .constant_input(node, index)
                 .and_then(|tensor| tensor.as_f32())
                 .map(<[f32]>::to_vec)
-                .ok_or("BatchNorm's parameters must be constants here; fold what computes them into the model"),
+                .ok_or(
+                    "BatchNorm's parameters must be constants here; fold what computes them into the model",
+                ),
         };
         let (mean, variance) = (parameter(self, 1, 0.0)?, parameter(self, 2, 1.0)?);
         let (weight, bias) = (parameter(self, 3, 1.0)?, parameter(self, 4, 0.0)?);
@@ -113,7 +115,8 @@ impl Lowering<'_> {
     fn shared_parameter(&mut self, node: &Node, index: usize) -> Result<Option<Operand>, Unsupported> {
         match self.optional(node, index) {
             Some(parameter) if parameter.every_sample => {
-                Err("a weight or bias may not differ from sample to sample here; multiply or add it instead".into())
+                Err("a weight or bias may not differ from sample to sample here; multiply or add it instead"
+                    .into())
             }
             Some(parameter) => Ok(Some(self.dense(parameter))),
             None => Ok(None),

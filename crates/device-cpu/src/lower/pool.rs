@@ -1,1 +1,62 @@
-//! pending
+//! Pooling over one or two axes; one axis is a plane of one row.
+
+use paceline_graph::{AveragePool, MaxPool, Node};
+
+use super::norm::rows_step;
+use super::{Lowering, Unsupported};
+use crate::kernels::pool::PoolAxis;
+use crate::operand::Operand;
+
+impl Lowering<'_> {
+    pub fn max_pool(&mut self, node: &Node, op: &MaxPool) -> Result<(), Unsupported> {
+        let x = self.dense_input(node, 0);
+        let y = self.destination(node.outputs[0]);
+        let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
+        let planes = x.shape[0] * x.shape[1];
+        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+            // SAFETY: both operands are dense planes of these sizes.
+            unsafe { (frame.kernels.max_pool)(x, y, planes * frame.samples, &rows, &columns) }
+        });
+        self.emit(step, &[&x], &y, 0);
+        Ok(())
+    }
+
+    pub fn average_pool(&mut self, node: &Node, op: &AveragePool) -> Result<(), Unsupported> {
+        let x = self.dense_input(node, 0);
+        let y = self.destination(node.outputs[0]);
+        let dilation = vec![1; op.kernel.len()];
+        let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &dilation);
+        let planes = x.shape[0] * x.shape[1];
+        let count_include_pad = op.count_include_pad;
+        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+            // SAFETY: both operands are dense planes of these sizes.
+            unsafe {
+                let planes = planes * frame.samples;
+                (frame.kernels.average_pool)(x, y, planes, &rows, &columns, count_include_pad)
+            }
+        });
+        self.emit(step, &[&x], &y, 0);
+        Ok(())
+    }
+}
+
+/// The windows along height and width.
+fn plane(
+    x: &Operand,
+    y: &Operand,
+    kernel: &[usize],
+    stride: &[usize],
+    padding: &[(usize, usize)],
+    dilation: &[usize],
+) -> [PoolAxis; 2] {
+    let axis = |i: usize| PoolAxis {
+        input: x.shape[2 + i],
+        output: y.shape[2 + i],
+        kernel: kernel[i],
+        stride: stride[i],
+        padding: padding[i].0,
+        dilation: dilation[i],
+    };
+    let one = PoolAxis { input: 1, output: 1, kernel: 1, stride: 1, padding: 0, dilation: 1 };
+    if kernel.len() == 1 { [one, axis(0)] } else { [axis(0), axis(1)] }
+}

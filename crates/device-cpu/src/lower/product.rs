@@ -1,10 +1,8 @@
 //! Matrix products: with a weight that was packed when the graph was compiled, or with a computed right operand.
 
-use std::sync::Arc;
-
 use paceline_graph::{Linear, Node};
 
-use super::{Lowering, Preparation, Unsupported};
+use super::{Lowering, Unsupported};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{GemmCall, RightPointer, Strides, tail_floats};
 use crate::kernels::pack::{PackedMatrix, panel_floats};
@@ -26,8 +24,7 @@ impl Lowering<'_> {
             self.product(matrix_rows(&x), weight, epilogue, matrix_rows(&y));
             return Ok(());
         };
-        let kernels = self.kernels;
-        let packed = self.prepare(&weight, Preparation::Linear, |w| PackedMatrix::new(kernels, w, n, k));
+        let packed = self.packed_weight(&weight, n, k);
         let rows = |operand: &Operand| operand.strides[..operand.rank() - 1].to_vec();
         let residual_or_y = residual.as_ref().unwrap_or(&y);
         let nd = Nd::new(
@@ -35,7 +32,8 @@ impl Lowering<'_> {
             [&rows(&x), &rows(residual_or_y), &rows(&y)],
             [x.sample_stride, residual_or_y.sample_stride, y.sample_stride],
         );
-        let reads: Vec<&Operand> = [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
+        let reads: Vec<&Operand> =
+            [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
         let step = PackedProduct {
             packed,
             rows: nd,
@@ -148,7 +146,7 @@ fn with_axis(operand: &Operand, at: usize) -> Operand {
 
 /// `y = activation(x W^T + bias + residual)` with a packed `W`.
 struct PackedProduct {
-    packed: Arc<PackedMatrix>,
+    packed: PackedMatrix,
     /// Rows of x, of the residual (or y again, without one) and of y.
     rows: Nd<3>,
     x: Slot,
