@@ -1,8 +1,14 @@
 //! Which requests form the next batch: a pure function, with no clock, no lock and no thread inside.
 //!
 //! Today the rule is first come, first served across models: the model whose oldest request waits longest, and of its requests,
-//! from the oldest on, as many as one execution may have. What a better rule needs comes in through [`Line`] (deadlines,
-//! weights, measured costs) and as a `now`; it goes out through [`Decision`]. Nothing else has to change.
+//! from the oldest on, as many as one execution may have and as are a fair **share** of what the engine holds.
+//!
+//! The share keeps lanes from starving each other. Callers that wait for answers send their next requests only then; if one lane
+//! took everything, the others would stand idle until it is done. With as many equal shares as there are lanes and one more,
+//! each lane executes one and finds one waiting when it is done.
+//!
+//! What a better rule needs comes in through [`Line`] and [`Load`] (deadlines, weights, measured costs) and as a `now`; it goes
+//! out through [`Decision`]. Nothing else has to change.
 
 /// What is known of one model's waiting requests.
 #[derive(Clone, Debug)]
@@ -15,6 +21,24 @@ pub(crate) struct Line<S> {
     pub(crate) samples: S,
 }
 
+/// What the engine holds, all models together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    /// Lanes that are not retired.
+    pub(crate) lanes: usize,
+    /// Samples waiting.
+    pub(crate) waiting: usize,
+    /// Samples in the latest batch of each lane, added up, whether it still runs or was just answered.
+    pub(crate) running: usize,
+}
+
+impl Load {
+    /// Samples that a lane should take at most.
+    fn share(&self) -> usize {
+        (self.waiting + self.running).div_ceil(self.lanes + 1)
+    }
+}
+
 /// The next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
@@ -25,15 +49,16 @@ pub(crate) struct Decision {
 }
 
 /// The next batch from the lines of all models; a model without requests has no line. `None` when nothing waits.
-pub(crate) fn decide<S>(lines: impl Iterator<Item = (usize, Line<S>)>) -> Option<Decision>
+pub(crate) fn decide<S>(lines: impl Iterator<Item = (usize, Line<S>)>, load: Load) -> Option<Decision>
 where
     S: Iterator<Item = usize>,
 {
     let (line, chosen) = lines.min_by_key(|(_, line)| line.oldest)?;
-    let mut room = chosen.max_samples;
+    let (share, max) = (load.share(), chosen.max_samples);
+    let mut taken = 0;
     let fits = |&samples: &usize| {
-        let fits = samples <= room;
-        room = room.saturating_sub(samples);
+        let fits = taken == 0 || taken + samples <= max && taken < share;
+        taken += samples;
         fits
     };
     Some(Decision { line, requests: chosen.samples.take_while(fits).count() })
@@ -60,19 +85,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn takes_the_longest_prefix_that_fits_of_the_line_with_the_oldest_request(lines in lines()) {
-            let Some(decision) = decide(lines.iter().cloned()) else {
+        fn takes_a_prefix_of_the_line_with_the_oldest_request(
+            lines in lines(), lanes in 1..9usize, running in 0..200usize,
+        ) {
+            let waiting = lines.iter().flat_map(|(_, line)| line.samples.as_slice()).sum();
+            let load = Load { lanes, waiting, running };
+            let Some(decision) = decide(lines.iter().cloned(), load) else {
                 prop_assert!(lines.is_empty());
                 return Ok(());
             };
             let (_, chosen) = &lines[decision.line];
             prop_assert!(lines.iter().all(|(_, line)| chosen.oldest <= line.oldest));
             let samples = chosen.samples.as_slice();
-            let taken: usize = samples[..decision.requests].iter().sum();
+            let taken = &samples[..decision.requests];
+            let sum: usize = taken.iter().sum();
             prop_assert!(decision.requests >= 1);
-            prop_assert!(taken <= chosen.max_samples);
+            prop_assert!(sum <= chosen.max_samples);
+            // The last request taken begins within the share, and the first one left would not, or would not fit.
+            prop_assert!(decision.requests == 1 || sum - taken[taken.len() - 1] < load.share());
             if let Some(next) = samples.get(decision.requests) {
-                prop_assert!(taken + next > chosen.max_samples);
+                prop_assert!(sum + next > chosen.max_samples || sum >= load.share());
             }
         }
     }
@@ -84,16 +116,21 @@ mod tests {
             max_samples,
             samples: samples.to_vec().into_iter(),
         };
+        let load = |lanes, waiting, running| Load { lanes, waiting, running };
+        let plenty = load(1, 0, 1000);
         let cases = [
-            ("nothing waits", vec![], None),
-            ("all fit", vec![(0, line(5, 8, &[1, 2, 3]))], Some((0, 3))),
-            ("exactly full", vec![(0, line(5, 6, &[1, 2, 3, 1]))], Some((0, 3))),
-            ("a small one does not overtake", vec![(0, line(5, 4, &[3, 3, 1]))], Some((0, 1))),
-            ("one at a time", vec![(0, line(5, 1, &[1, 1]))], Some((0, 1))),
-            ("the oldest model", vec![(0, line(5, 8, &[1])), (3, line(4, 8, &[1, 1]))], Some((3, 2))),
+            ("nothing waits", vec![], plenty, None),
+            ("all fit", vec![(0, line(5, 8, &[1, 2, 3]))], plenty, Some((0, 3))),
+            ("exactly full", vec![(0, line(5, 6, &[1, 2, 3, 1]))], plenty, Some((0, 3))),
+            ("a small one does not overtake", vec![(0, line(5, 4, &[3, 3, 1]))], plenty, Some((0, 1))),
+            ("one at a time", vec![(0, line(5, 1, &[1, 1]))], plenty, Some((0, 1))),
+            ("the oldest model", vec![(0, line(5, 8, &[1])), (3, line(4, 8, &[1, 1]))], plenty, Some((3, 2))),
+            ("a third for one of two lanes", vec![(0, line(5, 8, &[1; 6]))], load(2, 6, 0), Some((0, 2))),
+            ("all, when as much runs on each", vec![(0, line(5, 8, &[1; 6]))], load(2, 6, 12), Some((0, 6))),
+            ("a request across the share is taken", vec![(0, line(5, 8, &[1, 3, 1]))], load(2, 5, 0), Some((0, 2))),
         ];
-        for (name, lines, expected) in cases {
-            let got = decide(lines.into_iter()).map(|d| (d.line, d.requests));
+        for (name, lines, load, expected) in cases {
+            let got = decide(lines.into_iter(), load).map(|d| (d.line, d.requests));
             assert_eq!(got, expected, "{name}");
         }
     }

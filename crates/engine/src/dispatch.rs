@@ -57,6 +57,8 @@ struct Post {
     thread: Option<Thread>,
     called: Option<Lane>,
     retired: bool,
+    /// Samples in the lane's latest batch; 0 when it is idle.
+    latest: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,7 +189,11 @@ impl Dispatch {
     /// The next batch for a lane that is free now; without one, the lane becomes idle.
     pub(crate) fn next(&self, lane: Lane, batch: &mut Vec<Part>) -> Option<Lane> {
         let mut state = lock(&self.state);
-        if state.queue.take_batch(batch) {
+        let running = state.posts.iter().map(|post| post.latest).sum();
+        let lanes = state.alive;
+        let samples = state.queue.take_batch(lanes, running, batch);
+        state.posts[lane.index()].latest = samples;
+        if samples > 0 {
             return Some(lane);
         }
         self.settle(&mut state, lane);
@@ -214,6 +220,7 @@ impl Dispatch {
         state.alive -= 1;
         let post = &mut state.posts[lane.index()];
         post.retired = true;
+        post.latest = 0;
         let thread = post.thread.clone();
         let orphans = if state.alive == 0 { state.queue.take_all() } else { Vec::new() };
         drop(state);

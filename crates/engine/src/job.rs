@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use paceline_device::{self as device, View, ViewMut};
@@ -16,10 +16,11 @@ use paceline_graph::{Data, Tensor};
 use smallvec::SmallVec;
 
 use crate::error::ExecutionError;
-use crate::loaded::{Loaded, isolated};
+use crate::loaded::Loaded;
 use crate::outputs::Outputs;
-use crate::sync::{Mutex, Thread, current, lock, park, park_timeout};
+use crate::sync::{Mutex, lock, park, park_timeout};
 use crate::validate::Valid;
+use crate::wake::{Blocked, Waiter, Wakes};
 
 /// Outputs, or why there are none.
 pub type Answer = Result<Outputs, ExecutionError>;
@@ -44,12 +45,8 @@ struct Slot {
     /// Of the first part that failed.
     error: Option<ExecutionError>,
     waiter: Option<Waiter>,
-}
-
-/// Who is told that a request is answered.
-pub(crate) enum Waiter {
-    Thread(Thread),
-    Task(Waker),
+    /// Whom the waiter, a blocked thread, wakes in turn.
+    next: Option<Blocked>,
 }
 
 /// What one execution computes of a request.
@@ -62,12 +59,6 @@ pub(crate) struct Part {
     outputs: Buffers,
 }
 
-/// A request whose last part has finished.
-pub(crate) struct Answered {
-    pub(crate) ok: bool,
-    pub(crate) waiter: Option<Waiter>,
-}
-
 impl Job {
     /// A request and its parts. `waiter` is woken when it is answered.
     pub(crate) fn new(
@@ -78,7 +69,7 @@ impl Job {
         let Valid { inputs, samples } = valid;
         let count = samples.div_ceil(model.max_samples);
         let outputs = (0..count).map(|_| Buffers::new()).collect();
-        let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter });
+        let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter, next: None });
         let job =
             Arc::new(Job { model: Arc::clone(model), inputs, samples, accepted: Instant::now(), slot });
         let part = |index| {
@@ -103,7 +94,7 @@ impl Job {
 
     /// Blocks until the answer is there, and takes it.
     pub(crate) fn wait(&self) -> Answer {
-        match self.answer_or_wait(|_| Some(Waiter::Thread(current()))) {
+        match self.answer_or_wait(|_| Some(Waiter::this_thread())) {
             Some(answer) => answer,
             None => self.park(),
         }
@@ -122,14 +113,25 @@ impl Job {
     /// Blocks until the answer is there, and takes it; `None` when it does not come in time.
     pub(crate) fn wait_timeout(&self, timeout: Duration) -> Option<Answer> {
         let start = Instant::now();
-        let mut answer = self.answer_or_wait(|_| Some(Waiter::Thread(current())));
+        let mut answer = self.answer_or_wait(|_| Some(Waiter::this_thread()));
         while answer.is_none()
             && let Some(left) = timeout.checked_sub(start.elapsed())
         {
             park_timeout(left);
             answer = self.take_answer();
         }
-        answer
+        answer.or_else(|| self.stop_waiting())
+    }
+
+    /// The answer, if it came after all; otherwise nobody is told any more.
+    fn stop_waiting(&self) -> Option<Answer> {
+        let mut slot = lock(&self.slot);
+        if slot.pending > 0 {
+            slot.waiter = None;
+            return None;
+        }
+        drop(slot);
+        self.take_answer()
     }
 
     /// Takes the answer, or has the task woken when it is there.
@@ -150,8 +152,11 @@ impl Job {
             drop(before);
             return None;
         }
-        let (outputs, error) = (std::mem::take(&mut slot.outputs), slot.error.take());
+        let (outputs, error, next) = (std::mem::take(&mut slot.outputs), slot.error.take(), slot.next.take());
         drop(slot);
+        if let Some(next) = next {
+            next.wake();
+        }
         Some(match error {
             Some(error) => Err(error),
             None => Ok(self.model.outputs(self.samples, outputs)),
@@ -181,8 +186,9 @@ impl Part {
         views(&self.job.model, &self.job.inputs, self.rows.clone(), &mut self.outputs)
     }
 
-    /// Finishes the part; the request's answer, if this was the last.
-    pub(crate) fn finish(self, result: Result<(), ExecutionError>) -> Option<Answered> {
+    /// Finishes the part. If it was the last, the request is answered, who waits for it is added to `wakes`, and the result is
+    /// whether all went well.
+    pub(crate) fn finish(self, result: Result<(), ExecutionError>, wakes: &mut Wakes) -> Option<bool> {
         let mut slot = lock(&self.job.slot);
         match result {
             Ok(()) => slot.outputs[self.index] = self.outputs,
@@ -191,21 +197,11 @@ impl Part {
             }
         }
         slot.pending -= 1;
-        (slot.pending == 0).then(|| Answered { ok: slot.error.is_none(), waiter: slot.waiter.take() })
-    }
-}
-
-impl Waiter {
-    /// Tells it.
-    pub(crate) fn wake(self) {
-        match self {
-            Waiter::Thread(thread) => thread.unpark(),
-            Waiter::Task(waker) => {
-                if let Err(message) = isolated(|| waker.wake()) {
-                    tracing::error!(message, "waking a task panicked");
-                }
-            }
+        if slot.pending > 0 {
+            return None;
         }
+        slot.next = slot.waiter.take().and_then(|waiter| wakes.add(waiter));
+        Some(slot.error.is_none())
     }
 }
 

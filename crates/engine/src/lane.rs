@@ -10,18 +10,19 @@ use paceline_device::Batch;
 
 use crate::dispatch::{Dispatch, Lane};
 use crate::error::ExecutionError;
-use crate::job::{Answer, Part, Waiter, buffers, views};
+use crate::job::{Answer, Part, buffers, views};
 use crate::loaded::{Fault, Loaded};
 use crate::statistics::LaneCounters;
 use crate::validate::Valid;
+use crate::wake::Wakes;
 
 /// The body of a lane's thread: serves its lane whenever it is called, until the engine closes or the lane is retired.
 pub(crate) fn run(dispatch: &Dispatch, index: usize) {
     tracing::debug!(lane = index, "lane started");
-    let (mut batch, mut waiters) = (Vec::new(), Vec::new());
+    let (mut batch, mut wakes) = (Vec::new(), Wakes::default());
     while let Some(mut lane) = dispatch.await_call(index) {
         while let Some(next) = dispatch.next(lane, &mut batch) {
-            match execute(dispatch, next, &mut batch, &mut waiters) {
+            match execute(dispatch, next, &mut batch, &mut wakes) {
                 Some(next) => lane = next,
                 None => break,
             }
@@ -35,7 +36,7 @@ fn execute(
     dispatch: &Dispatch,
     lane: Lane,
     parts: &mut Vec<Part>,
-    waiters: &mut Vec<Waiter>,
+    wakes: &mut Wakes,
 ) -> Option<Lane> {
     let model = Arc::clone(&parts.first()?.job.model);
     let counters = model.counters.lane(lane.index());
@@ -51,19 +52,20 @@ fn execute(
     counters.executed(samples, result.is_ok(), start.elapsed());
     match result {
         Ok(()) => {
-            parts.drain(..).for_each(|part| answer(counters, part, Ok(()), waiters));
-            waiters.drain(..).for_each(Waiter::wake);
+            // From the last to the first: a chain of wake-ups is linked from its end, and runs from the oldest request on.
+            parts.drain(..).rev().for_each(|part| answer(counters, part, Ok(()), wakes));
+            wakes.wake();
             Some(lane)
         }
         Err(fault) => {
             report(&model, &lane, &fault);
             for part in parts.drain(..) {
                 for sibling in dispatch.withdraw(model.line, part.siblings()) {
-                    answer(counters, sibling, Err(fault.error.clone()), waiters);
+                    answer(counters, sibling, Err(fault.error.clone()), wakes);
                 }
-                answer(counters, part, Err(fault.error.clone()), waiters);
+                answer(counters, part, Err(fault.error.clone()), wakes);
             }
-            waiters.drain(..).for_each(Waiter::wake);
+            wakes.wake();
             recover(dispatch, lane, &model, &fault)
         }
     }
@@ -99,11 +101,10 @@ fn answer(
     counters: &LaneCounters,
     part: Part,
     result: Result<(), ExecutionError>,
-    waiters: &mut Vec<Waiter>,
+    wakes: &mut Wakes,
 ) {
-    if let Some(answered) = part.finish(result) {
-        counters.answered(answered.ok);
-        waiters.extend(answered.waiter);
+    if let Some(ok) = part.finish(result, wakes) {
+        counters.answered(ok);
     }
 }
 
@@ -120,12 +121,12 @@ fn recover(dispatch: &Dispatch, lane: Lane, model: &Loaded, fault: &Fault) -> Op
     let index = lane.index();
     tracing::error!(model = model.name, lane = index, %error, "lane retired: its session could not be opened again");
     dispatch.models().iter().for_each(|model| model.close(&lane));
-    let mut waiters = Vec::new();
+    let mut wakes = Wakes::default();
     for orphan in dispatch.retire(lane) {
         let model = Arc::clone(&orphan.job.model);
         let error = ExecutionError::NoLanes { model: model.name.clone() };
-        answer(model.counters.lane(index), orphan, Err(error), &mut waiters);
+        answer(model.counters.lane(index), orphan, Err(error), &mut wakes);
     }
-    waiters.into_iter().for_each(Waiter::wake);
+    wakes.wake();
     None
 }

@@ -59,6 +59,7 @@ mod statistics;
 mod sync;
 mod ticket;
 mod validate;
+mod wake;
 
 pub use builder::Builder;
 pub use engine::Engine;

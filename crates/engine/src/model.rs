@@ -9,15 +9,15 @@ use paceline_device::Signature;
 use crate::dispatch::Refusal;
 use crate::engine::Running;
 use crate::error::{InferError, SubmitError};
-use crate::job::{Job, Waiter};
+use crate::job::Job;
 use crate::lane;
 use crate::loaded::Loaded;
 use crate::outputs::Outputs;
 use crate::request::{Inputs, Request};
 use crate::statistics::ModelStatistics;
-use crate::sync::current;
 use crate::ticket::Ticket;
 use crate::validate::{Valid, validate};
+use crate::wake::Waiter;
 
 /// A model loaded into an engine: cheap to clone, called from any thread. It keeps the engine running.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Model {
             self.loaded.counters.accepted.add(1);
             return Ok(lane::infer_inline(dispatch, lane, &self.loaded, &valid)?);
         }
-        let (job, _) = self.accept(valid, Some(Waiter::Thread(current())))?;
+        let (job, _) = self.accept(valid, Some(Waiter::this_thread()))?;
         Ok(job.park()?)
     }
 

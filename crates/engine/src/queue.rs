@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::decide::{Decision, Line, decide};
+use crate::decide::{Decision, Line, Load, decide};
 
 /// Entries waiting, by model.
 #[derive(Debug)]
@@ -73,12 +73,14 @@ impl<T> Queue<T> {
         self.lines[line].entries.push_back(Entry { number, samples, value: Some(value) });
     }
 
-    /// Moves the entries of the next batch to `batch`; whether there was anything.
-    pub(crate) fn take_batch(&mut self, batch: &mut Vec<T>) -> bool {
+    /// Moves the entries of the next batch to `batch`, for one of `lanes` lanes whose latest batches had `running` samples. The
+    /// samples moved.
+    pub(crate) fn take_batch(&mut self, lanes: usize, running: usize, batch: &mut Vec<T>) -> usize {
+        let load = Load { lanes, waiting: self.samples, running };
         let lines = self.lines.iter().enumerate().filter_map(|(i, line)| Some((i, line.view()?)));
-        let Some(Decision { line, requests }) = decide(lines) else { return false };
+        let Some(Decision { line, requests }) = decide(lines, load) else { return 0 };
         let line = &mut self.lines[line];
-        let mut wanted = requests;
+        let (mut wanted, before) = (requests, self.samples);
         while wanted > 0
             && let Some(entry) = line.entries.pop_front()
         {
@@ -90,7 +92,7 @@ impl<T> Queue<T> {
             }
         }
         line.trim();
-        true
+        before - self.samples
     }
 
     /// Removes the entries of a line that have these numbers and still wait.
@@ -175,15 +177,19 @@ mod tests {
                     }
                     Step::Take => {
                         let mut batch = Vec::new();
-                        prop_assert_eq!(queue.take_batch(&mut batch), !list.is_empty());
+                        let samples = queue.take_batch(1, usize::MAX / 2, &mut batch);
+                        prop_assert_eq!(samples, batch.iter().map(|entry| entry.2).sum::<usize>());
+                        let mut expected = Vec::new();
                         if let Some(&(line, ..)) = list.first() {
                             let mut room = limits[line];
-                            let same = list.iter().filter(|entry| entry.0 == line);
-                            let fits = same.take_while(|entry| { let fits = entry.2 <= room; room = room.saturating_sub(entry.2); fits });
-                            let expected: Vec<_> = fits.copied().collect();
-                            prop_assert_eq!(&batch, &expected);
-                            list.retain(|entry| !expected.contains(entry));
+                            for entry in list.iter().filter(|entry| entry.0 == line) {
+                                let Some(left) = room.checked_sub(entry.2) else { break };
+                                room = left;
+                                expected.push(*entry);
+                            }
                         }
+                        prop_assert_eq!(&batch, &expected);
+                        list.retain(|entry| !expected.contains(entry));
                     }
                     Step::Withdraw { line, start, count } => {
                         let range = start..start + count;

@@ -22,6 +22,14 @@ mod primitives {
     pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name(name).spawn(body)
     }
+
+    /// The core that the calling thread runs on, where the system tells.
+    pub(crate) fn current_core() -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        return Some(rustix::thread::sched_getcpu());
+        #[cfg(not(target_os = "linux"))]
+        return None;
+    }
 }
 
 #[cfg(loom)]
@@ -42,6 +50,10 @@ mod primitives {
 
     loom::thread_local! {
         static CURRENT: Thread = Thread(Arc::new((Mutex::new(false), Condvar::new())));
+    }
+
+    pub(crate) fn current_core() -> Option<usize> {
+        Some(0)
     }
 
     pub(crate) fn current() -> Thread {
