@@ -82,7 +82,10 @@ mod tests {
     use super::*;
 
     fn parts(samples: &[usize]) -> Vec<Part<'static>> {
-        samples.iter().map(|&samples| Part { samples, inputs: Default::default(), outputs: Default::default() }).collect()
+        samples
+            .iter()
+            .map(|&samples| Part { samples, inputs: Default::default(), outputs: Default::default() })
+            .collect()
     }
 
     fn chunks(samples: &[usize], limit: usize) -> Vec<(usize, usize, usize, bool)> {

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(seen, expected);
         let mut blocks = Vec::new();
         nd.for_each_block(2, |block| blocks.push(block));
-        let block = |n| Block { offsets: [n * 6; 2], lengths: [2, 3], strides: [[1, 2], [3, 1]] };
+        let block = |n: usize| Block { offsets: [n * 6; 2], lengths: [2, 3], strides: [[1, 2], [3, 1]] };
         assert_eq!(blocks, [block(0), block(1)]);
     }
 

@@ -6,7 +6,6 @@ use paceline_device::{BatchSizes, CompileError, CompileOptions, DeviceError, Pro
 use paceline_graph::Graph;
 use paceline_graph::passes::simplify;
 
-
 use crate::kernels::set::KernelSet;
 use crate::lower::lower;
 use crate::plan::Plan;

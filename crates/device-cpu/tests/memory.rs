@@ -79,16 +79,10 @@ impl Rows {
         let mut outputs: Vec<_> = self.outputs.iter_mut().map(|o| rows_of(o, self.samples)).collect();
         let mut batch = Batch::new();
         for sample in 0..self.samples {
-            let view = |(t, &n): (&'_ paceline_graph::Tensor, &usize)| (t.data(), n);
+            let inputs = self.inputs.iter().zip(&self.elements);
             batch.push(Part {
                 samples: 1,
-                inputs: self
-                    .inputs
-                    .iter()
-                    .zip(&self.elements)
-                    .map(view)
-                    .map(|(data, n)| View::of(data).slice(sample * n, (sample + 1) * n))
-                    .collect(),
+                inputs: inputs.map(|(t, n)| View::of(t.data()).slice(sample * n, (sample + 1) * n)).collect(),
                 outputs: outputs.iter_mut().map(|rows| rows.next().unwrap()).collect(),
             });
         }
