@@ -4,8 +4,8 @@
 //! it computes in another order. Nodes and constants that no output needs are left out. Constants that a pass does not have to
 //! change are shared, never copied. A node that takes the place of several has the name of the last of them.
 //!
-//! Each pass documents the patterns that it recognises; [`simplify`] runs all of them. How a pass is written: [`rewrite`] (the
-//! module) explains rules and replacements, [`site`] holds the questions that a rule can ask.
+//! Each pass documents the patterns that it recognises; [`simplify`] runs all of them. How a pass is written: the module
+//! `rewrite` explains rules and replacements, `site` holds the questions that a rule can ask.
 
 mod drop_identities;
 mod eliminate;

@@ -3,6 +3,7 @@
 //!
 //! Everything here panics on what it is not given right, as tests do. Only with the feature `testing`.
 
+mod fusable;
 pub mod patterns;
 mod pieces;
 mod random;

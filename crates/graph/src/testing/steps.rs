@@ -1,11 +1,11 @@
-//! The steps by which a random graph grows: each adds an operator, or the pieces of one, to a value.
+//! The steps by which a random graph grows: each adds an operator to a value; `fusable` has those that add pieces of one.
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use super::{Pieces, patterns};
+use super::{Pieces, fusable};
 use crate::{
-    Activation, Attention, AveragePool, BatchNorm, BinaryOp, Concat, Conv, ConvTranspose, Dim, Embedding,
+    Activation, Attention, AveragePool, BatchNorm, Concat, Conv, ConvTranspose, Dim, Embedding,
     GlobalAveragePool, GroupNorm, LayerNorm, Linear, MaxPool, Op, Pad, Reduce, ReduceOp, RmsNorm, Slice,
     Softmax, Split, UnaryOp, Value,
 };
@@ -38,25 +38,25 @@ pub(super) fn any(p: &mut Pieces, x: Value, indices: Value, padding: Value) {
         15 => attention(p, x, padding),
         16 => embedding(p, indices),
         17 => select(p, x),
-        18 | 19 => rearrange(p, x),
-        20 | 21 => epilogue(p, x),
-        22 => activation_pieces(p, x),
-        23 => norm_pieces(p, x),
-        24 => attention_pieces(p, x),
-        _ => constants(p, x),
+        18 | 19 => fusable::rearrange(p, x),
+        20 | 21 => fusable::epilogue(p, x),
+        22 => fusable::activation_pieces(p, x),
+        23 => fusable::norm_pieces(p, x),
+        24 => fusable::attention_pieces(p, x),
+        _ => fusable::constants(p, x),
     }
 }
 
-fn pick<T: Copy>(p: &mut Pieces, among: &[T]) -> T {
+pub(super) fn pick<T: Copy>(p: &mut Pieces, among: &[T]) -> T {
     *among.choose(&mut p.rng).expect("there is a choice")
 }
 
 /// The lengths after axis 0.
-fn rest(p: &Pieces, x: Value) -> Vec<usize> {
+pub(super) fn rest(p: &Pieces, x: Value) -> Vec<usize> {
     p.dims(x)[1..].to_vec()
 }
 
-fn activation(p: &mut Pieces) -> Option<Activation> {
+pub(super) fn activation(p: &mut Pieces) -> Option<Activation> {
     use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
     pick(p, &[None, None, Some(Relu), Some(Gelu), Some(GeluTanh), Some(Silu), Some(Sigmoid), Some(Tanh)])
 }
@@ -171,7 +171,7 @@ fn linear(p: &mut Pieces, x: Value) {
 }
 
 /// A value of this shape, if there is one.
-fn alike(p: &mut Pieces, dims: &[Dim]) -> Option<Value> {
+pub(super) fn alike(p: &mut Pieces, dims: &[Dim]) -> Option<Value> {
     let alike: Vec<Value> = p.made().iter().copied().filter(|&v| p.shape(v).dims() == dims).collect();
     alike.choose(&mut p.rng).copied()
 }
@@ -208,7 +208,7 @@ fn product(p: &mut Pieces, x: Value) {
     }
 }
 
-fn divisors(n: usize) -> Vec<usize> {
+pub(super) fn divisors(n: usize) -> Vec<usize> {
     (1..=n).filter(|d| n.is_multiple_of(*d)).collect()
 }
 
@@ -283,7 +283,7 @@ fn pool(p: &mut Pieces, x: Value) {
 }
 
 /// Queries from `x`, and keys and values from it or from a Linear of it, each of a width that `heads` divides.
-fn projections(p: &mut Pieces, x: Value) -> Option<(usize, [Value; 3])> {
+pub(super) fn projections(p: &mut Pieces, x: Value) -> Option<(usize, [Value; 3])> {
     let &[_, width] = rest(p, x).as_slice() else { return None };
     let heads = pick(p, &[1, 2, 3]);
     if p.rng.random_ratio(1, 4) && width.is_multiple_of(heads) {
@@ -295,7 +295,7 @@ fn projections(p: &mut Pieces, x: Value) -> Option<(usize, [Value; 3])> {
 }
 
 /// A constant mask: random, or `hidden` above the diagonal.
-fn mask(p: &mut Pieces, queries: usize, keys: usize, hidden: f32) -> Value {
+pub(super) fn mask(p: &mut Pieces, queries: usize, keys: usize, hidden: f32) -> Value {
     if p.rng.random_bool(0.5) {
         return p.random(&[queries, keys], 3.0);
     }
@@ -312,15 +312,6 @@ fn attention(p: &mut Pieces, x: Value, padding: Value) {
     let causal = p.rng.random_bool(0.3);
     let inputs = [Some(q), Some(k), Some(v), mask, padding];
     p.node_with(Op::Attention(Attention { heads, scale, causal }), &inputs);
-}
-
-/// Attention in pieces; its mask is finite, as otherwise the pieces and Attention differ where a hidden value is NaN.
-fn attention_pieces(p: &mut Pieces, x: Value) {
-    let Some((heads, qkv)) = projections(p, x) else { return };
-    let length = rest(p, x)[0];
-    let mask = p.rng.random_bool(0.5).then(|| mask(p, length, length, -1e9));
-    let variant = p.rng.random_range(0..patterns::ATTENTION);
-    patterns::attention(p, qkv, heads, mask, variant);
 }
 
 fn embedding(p: &mut Pieces, indices: Value) {
@@ -358,132 +349,4 @@ fn select(p: &mut Pieces, x: Value) {
             p.node(Op::Concat(Concat { axis: signed }), &[x, y]);
         }
     }
-}
-
-/// Chains of reshapes and transposes, some of which cancel.
-fn rearrange(p: &mut Pieces, x: Value) {
-    let dims = p.shape(x).dims().to_vec();
-    let rank = dims.len();
-    let mut swapped: Vec<usize> = (0..rank).collect();
-    match p.rng.random_range(0..5) {
-        0 => {
-            let size = rest(p, x).iter().product();
-            let flat = p.reshape(x, p.batched(&[size]));
-            if p.rng.random_bool(0.5) {
-                p.reshape(flat, dims);
-            } else {
-                let first = pick(p, &divisors(size));
-                p.reshape(flat, p.batched(&[first, size / first]));
-            }
-        }
-        1 if rank > 2 => {
-            let batch_last = p.rng.random_bool(0.5);
-            swapped.swap(if batch_last { 0 } else { 1 }, rank - 1);
-            let y = p.transpose(x, &swapped);
-            let y = if p.rng.random_bool(0.5) { p.unary(UnaryOp::Tanh, y) } else { y };
-            p.transpose(y, &swapped);
-        }
-        2 if rank > 2 => {
-            swapped[1..].rotate_left(1);
-            let y = p.transpose(x, &swapped);
-            if rank > 3 && p.rng.random_bool(0.5) {
-                p.transpose(y, &swapped);
-            }
-        }
-        3 if rank == 3 => {
-            let (length, width) = (rest(p, x)[0], rest(p, x)[1]);
-            let merged = match p.batch {
-                Dim::Batch(n) => Dim::Batch(n * length),
-                Dim::Fixed(n) => Dim::Fixed(n * length),
-            };
-            let flat = p.reshape(x, vec![merged, Dim::Fixed(width)]);
-            let y = p.linear(flat, 4, true);
-            p.reshape(y, p.batched(&[length, 4]));
-        }
-        _ => {
-            let y = p.reshape(x, p.batched(&[&[1], rest(p, x).as_slice()].concat()));
-            if rank < 4 {
-                swapped.push(rank);
-                swapped.swap(1, 2);
-                p.transpose(y, &swapped);
-            }
-        }
-    }
-}
-
-/// What a Linear or Conv can take in: a product, then a bias, a residual and an activation, in some order.
-fn epilogue(p: &mut Pieces, x: Value) {
-    let dims = rest(p, x);
-    let convolve = dims.len() > 1 && p.rng.random_bool(0.5);
-    let (mut y, bias_shape) = if convolve {
-        let weight = p.weight(&[&[3, dims[0]], &vec![1; dims.len() - 1][..]].concat(), dims[0]);
-        let mut shape = vec![1; dims.len()];
-        shape[0] = 3;
-        (p.node(Op::Conv(Conv::new(dims.len() - 1)), &[x, weight]), shape)
-    } else {
-        let features = dims[dims.len() - 1];
-        let weight = p.weight(&[features, 4], features);
-        (p.matmul(x, weight), vec![4])
-    };
-    for _ in 0..p.rng.random_range(1..4) {
-        let other = match p.rng.random_range(0..3) {
-            0 => {
-                let shape = if p.rng.random_bool(0.3) {
-                    [&[1], &bias_shape[..]].concat()
-                } else {
-                    bias_shape.clone()
-                };
-                p.random(&shape, 1.0)
-            }
-            1 => {
-                let dims = p.shape(y).dims().to_vec();
-                alike(p, &dims).expect("there is y")
-            }
-            _ => {
-                let op = activation(p).map_or(UnaryOp::Neg, Activation::unary);
-                y = p.unary(op, y);
-                continue;
-            }
-        };
-        y = if p.rng.random_bool(0.5) { p.add(y, other) } else { p.add(other, y) };
-    }
-}
-
-fn activation_pieces(p: &mut Pieces, x: Value) {
-    match p.rng.random_range(0..3) {
-        0 => {
-            let variant = p.rng.random_range(0..patterns::GELU_ERF);
-            patterns::gelu_erf(p, x, variant)
-        }
-        1 => {
-            let x = p.unary(UnaryOp::Tanh, x);
-            let variant = p.rng.random_range(0..patterns::GELU_TANH);
-            patterns::gelu_tanh(p, x, variant)
-        }
-        _ => {
-            let variant = p.rng.random_range(0..patterns::SILU);
-            patterns::silu(p, x, variant)
-        }
-    };
-}
-
-fn norm_pieces(p: &mut Pieces, x: Value) {
-    let axes = p.rng.random_range(1..p.dims(x).len());
-    let variant = p.rng.random_range(0..patterns::NORM);
-    if p.rng.random_bool(0.5) {
-        patterns::layer_norm(p, x, axes, 0.01, variant);
-    } else {
-        patterns::rms_norm(p, x, axes, 0.01, variant);
-    }
-}
-
-/// Something computed from constants alone, added to `x`.
-fn constants(p: &mut Pieces, x: Value) {
-    let dims = rest(p, x);
-    let a = p.random(&dims, 1.0);
-    let b = p.random(&dims[dims.len() - 1..], 1.0);
-    let op = pick(p, &[BinaryOp::Add, BinaryOp::Mul, BinaryOp::Sub]);
-    let y = p.binary(op, a, b);
-    let y = p.unary(UnaryOp::Tanh, y);
-    p.add(x, y);
 }
