@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use paceline_study::{Event, Mode, Point, Results, Scale, Study, StudyError, Suite, report};
+use paceline_study::{Event, Mode, Point, Results, Scale, Study, Suite, report};
 
 use crate::args::Bench;
 use crate::output::{Directory, print};
@@ -40,24 +40,22 @@ pub fn run(arguments: &Bench) -> Result<Verdict> {
     let directory = Directory::open(&arguments.out)?;
     let info = device.info();
     let mut results = Results::begin(VERSION, COMMIT, command_line(), &info);
-    let mut first_error = None;
     let mut progress = Progress::new(arguments.shown.quiet);
     let measured = study.run(&*device, &mut |event| match event {
         Event::Planned { points } => progress.planned(points),
         Event::Preparing { .. } => {}
         Event::Measuring { name, point } => progress.begins(&heading(name, point), &detail(point)),
         Event::Measured(measurement) => {
-            progress.advance();
-            results.rows.push(measurement.row.clone());
-            if let (None, Some(error)) = (&first_error, &measurement.first_error) {
-                first_error = Some(format!("{}: {error}", measurement.row.model));
-            }
+            progress.advance(1);
+            results.add(measurement);
+        }
+        Event::LeftOut { points, error } => {
+            progress.advance(points);
+            results.problems.push(error.to_string());
         }
     });
     drop(progress);
 
-    let order = |name: &str| Suite::ALL.iter().position(|suite| suite.name() == name);
-    results.rows.sort_by_key(|row| order(&row.suite));
     let text = report::markdown(&results);
     let json = results.to_json();
     let report_path = directory.write("report.md", &text)?;
@@ -66,21 +64,15 @@ pub fn run(arguments: &Bench) -> Result<Verdict> {
     if !arguments.shown.quiet {
         eprintln!("\nwrote {} and {}", report_path.display(), results_path.display());
     }
-    if let Some(error) = first_error {
-        eprintln!("error: the first call that failed: {error}");
+    measured.context("the study ended early; what was measured before is written")?;
+    if results.are_right() {
+        return Ok(Verdict::Right);
     }
-    match measured {
-        Err(error @ StudyError::Wrong { .. }) => {
-            eprintln!("error: {error}");
-            Ok(Verdict::Wrong)
-        }
-        Err(error) => Err(error).context("the study ended early; what was measured before is written"),
-        Ok(()) if results.rows.iter().all(|row| row.is_right()) => Ok(Verdict::Right),
-        Ok(()) => {
-            eprintln!("error: some answers are wrong or missing; the report says which");
-            Ok(Verdict::Wrong)
-        }
+    for problem in &results.problems {
+        eprintln!("error: {problem}");
     }
+    eprintln!("error: some answers are wrong or missing; {} says which", report_path.display());
+    Ok(Verdict::Wrong)
 }
 
 fn study(arguments: &Bench) -> Result<Study> {

@@ -51,11 +51,11 @@ impl Progress {
         }
     }
 
-    /// A step is done.
-    pub fn advance(&mut self) {
-        self.done += 1;
+    /// So many steps are done.
+    pub fn advance(&mut self, steps: usize) {
+        self.done += steps;
         if let Shown::Bar(bar) = &self.shown {
-            bar.inc(1);
+            bar.inc(steps as u64);
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn run(arguments: &Verify) -> Result<Verdict> {
     let checks = verification.run(&*device, &mut |step| match step {
         Step::Planned { checks } => progress.planned(checks),
         Step::Checking { name } => progress.begins(name, ""),
-        Step::Checked(_) => progress.advance(),
+        Step::Checked(_) => progress.advance(1),
     })?;
     drop(progress);
 

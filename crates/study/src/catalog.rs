@@ -46,7 +46,8 @@ pub fn catalog() -> Result<Vec<ModelEntry>, StudyError> {
     };
     let entry = |model: paceline_nn::Model| {
         let summary = model.summary();
-        let summary = summary.map_err(|error| StudyError::Build { name: model.name().into(), error })?;
+        let summary =
+            summary.map_err(|error| StudyError::Build { name: model.name().into(), error: error.into() })?;
         Ok(ModelEntry {
             name: model.name().into(),
             description: model.description().into(),

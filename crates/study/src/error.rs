@@ -12,7 +12,7 @@ pub enum StudyError {
         /// The model.
         name: String,
         /// What is wrong with it.
-        error: paceline_nn::BuildError,
+        error: Box<paceline_nn::BuildError>,
     },
     /// The device cannot run a model.
     #[error("'{name}': {error}")]
@@ -55,4 +55,11 @@ pub enum StudyError {
     /// A thread of a caller could not be started.
     #[error("the thread of a caller could not be started: {0}; try fewer callers")]
     Thread(std::io::Error),
+}
+
+impl StudyError {
+    /// Whether the device is at fault with one graph: another may still be measured.
+    pub(crate) fn is_of_the_device(&self) -> bool {
+        matches!(self, StudyError::Compile { .. } | StudyError::Device { .. } | StudyError::Wrong { .. })
+    }
 }

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use paceline_device::DeviceInfo;
 use serde::{Deserialize, Serialize};
 
+use crate::{Measurement, Suite};
+
 /// The schema that this version writes.
 pub const SCHEMA: &str = "paceline.study/1";
 
@@ -27,6 +29,9 @@ pub struct Results {
     pub device: DeviceRow,
     /// One a measurement.
     pub rows: Vec<Row>,
+    /// What could not be measured, and the first error of what failed; left out when there is nothing to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 impl Results {
@@ -42,7 +47,25 @@ impl Results {
             machine: Machine::here(),
             device: DeviceRow { id, name, isa },
             rows: Vec::new(),
+            problems: Vec::new(),
         }
+    }
+
+    /// Adds a measurement. Rows stand by suite, within a suite in the order in which they were measured.
+    pub fn add(&mut self, measurement: &Measurement) {
+        let Measurement { row, first_error } = measurement;
+        let order = |row: &Row| Suite::ALL.iter().position(|suite| suite.name() == row.suite);
+        let place = self.rows.partition_point(|earlier| order(earlier) <= order(row));
+        self.rows.insert(place, row.clone());
+        if let Some(error) = first_error {
+            self.problems
+                .push(format!("'{}' failed {} of {} calls: {error}", row.model, row.errors, row.expected));
+        }
+    }
+
+    /// Whether everything was measured, and every call answered rightly.
+    pub fn are_right(&self) -> bool {
+        self.problems.is_empty() && self.rows.iter().all(Row::is_right)
     }
 
     /// The content of `results.json`.

@@ -42,6 +42,13 @@ pub enum Event<'a> {
     },
     /// It was.
     Measured(&'a Measurement),
+    /// A model, operator or layer was left out: the device cannot run it, or computes it wrongly.
+    LeftOut {
+        /// How many points that were planned are not measured.
+        points: usize,
+        /// Why.
+        error: &'a StudyError,
+    },
 }
 
 impl Study {
@@ -61,32 +68,38 @@ impl Study {
 
         for (suite, cases) in &cases {
             for case in cases {
-                observer(Event::Preparing { name: case.subject() });
-                let mut workload = case_workload(device, case, self.seed, CALLERS_BY_ITERATIONS.0)?;
-                workload.rename(case.subject());
-                self.measure(*suite, &workload, observer)?;
+                let prepare = || case_workload(device, case, self.seed, CALLERS_BY_ITERATIONS.0);
+                self.measure(&[*suite], case.subject(), prepare, observer)?;
             }
         }
         for subject in self.subjects.iter().filter(|_| !of_models.is_empty()) {
-            observer(Event::Preparing { name: subject.model.name() });
-            let workload = subject.workload(device, self.seed, self.max_batch())?;
-            for &suite in &of_models {
-                self.measure(suite, &workload, observer)?;
-            }
+            let prepare = || subject.workload(device, self.seed, self.max_batch());
+            self.measure(&of_models, subject.model.name(), prepare, observer)?;
         }
         Ok(())
     }
 
+    /// Measures one workload in these suites.
     fn measure(
         &self,
-        suite: Suite,
-        workload: &Workload,
+        suites: &[Suite],
+        name: &str,
+        prepare: impl FnOnce() -> Result<Workload, StudyError>,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), StudyError> {
-        for point in suite.points(&self.scale) {
-            observer(Event::Measuring { name: workload.name(), point: &point });
-            let measurement = point.measure(workload)?;
-            observer(Event::Measured(&measurement));
+        let points: Vec<Point> = suites.iter().flat_map(|suite| suite.points(&self.scale)).collect();
+        observer(Event::Preparing { name });
+        let workload = match prepare() {
+            Ok(workload) => workload.named(name),
+            Err(error) if error.is_of_the_device() => {
+                observer(Event::LeftOut { points: points.len(), error: &error });
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        for point in points {
+            observer(Event::Measuring { name, point: &point });
+            observer(Event::Measured(&point.measure(&workload)?));
         }
         Ok(())
     }

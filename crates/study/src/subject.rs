@@ -46,7 +46,7 @@ impl Subject {
             Weights::Seed(seed) => self.model.graph(*seed),
             Weights::State(state) => self.model.graph_with(state),
         };
-        built.map_err(|error| StudyError::Build { name: self.model.name().into(), error })
+        built.map_err(|error| StudyError::Build { name: self.model.name().into(), error: error.into() })
     }
 
     /// The model on a device, with samples drawn from `seed`.

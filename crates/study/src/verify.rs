@@ -146,9 +146,7 @@ impl Verification {
         checked.expected += calls;
         let workload = match workload() {
             Ok(workload) => workload,
-            Err(
-                error @ (StudyError::Wrong { .. } | StudyError::Compile { .. } | StudyError::Device { .. }),
-            ) => {
+            Err(error) if error.is_of_the_device() => {
                 checked.problems.push(error.to_string());
                 return Ok(0.0);
             }

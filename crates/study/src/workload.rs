@@ -88,9 +88,10 @@ impl Workload {
         &self.name
     }
 
-    /// Gives it another name in the rows.
-    pub(crate) fn rename(&mut self, name: &str) {
+    /// The same under another name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = name.into();
+        self
     }
 
     /// What runs it.

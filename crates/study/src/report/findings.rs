@@ -47,20 +47,27 @@ fn batches(rows: &[&Row]) -> Option<String> {
 /// The best number of threads.
 fn threads(rows: &[&Row]) -> Option<String> {
     let best = fastest(of_mode(rows, Mode::Threads))?;
-    Some(format!("{} threads with a session each reach {} sequential", best.callers, over(best, rows)?))
+    let threads = match best.callers {
+        1 => "one thread with a session reaches".into(),
+        n => format!("{n} threads with a session each reach"),
+    };
+    Some(format!("{threads} {} sequential", over(best, rows)?))
 }
 
 /// The best of the engine, next to the best batch on one session.
 fn engine(rows: &[&Row]) -> Option<String> {
     let engine = of_mode(rows, Mode::Engine).chain(of_mode(rows, Mode::EngineAsync));
     let best = fastest(engine)?;
-    let callers = match best.mode {
-        Mode::EngineAsync => "tickets in flight",
+    let callers = match (best.mode, best.callers) {
+        (Mode::EngineAsync, 1) => "ticket in flight",
+        (Mode::EngineAsync, _) => "tickets in flight",
+        (_, 1) => "waiting caller",
         _ => "waiting callers",
     };
     let mut text = format!(
-        "the engine on {} lanes reaches {} sequential with {} {callers}",
+        "the engine on {} lane{} reaches {} sequential with {} {callers}",
         best.lanes,
+        if best.lanes == 1 { "" } else { "s" },
         over(best, rows)?,
         best.callers
     );

@@ -15,7 +15,7 @@ use crate::{Results, Row, Suite};
 
 /// `report.md`
 pub fn markdown(results: &Results) -> String {
-    let Results { version, commit, command, started, machine, device, rows, .. } = results;
+    let Results { version, commit, command, started, machine, device, rows, problems, .. } = results;
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write!(
@@ -42,6 +42,9 @@ pub fn markdown(results: &Results) -> String {
         ),
         n => writeln!(text, "- **{n} of {} measurements have wrong or missing answers**", rows.len()),
     };
+    for problem in problems {
+        let _ = writeln!(text, "- **{problem}**");
+    }
     let _ = write!(text, "\n{}", findings::findings(rows));
     for suite in Suite::ALL {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.suite == suite.name()).collect();

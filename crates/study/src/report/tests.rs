@@ -34,6 +34,7 @@ fn results(rows: Vec<Row>) -> Results {
         machine: Machine { cpu: "a CPU".into(), cores: 2, memory_bytes: 8 << 30, os: "linux".into() },
         device: DeviceRow { id: "cpu".into(), name: "CPU".into(), isa: "avx2".into() },
         rows,
+        problems: Vec::new(),
     }
 }
 
@@ -101,9 +102,17 @@ fn findings_are_computed_from_the_rows() {
 fn wrong_answers_are_not_hidden() {
     let mut rows = study();
     (rows[3].wrong, rows[4].errors, rows[4].completed) = (3, 1_000, 0);
+    let mut results = results(rows);
+    results.problems.push("'t6': cpu cannot run it".into());
+    assert!(!results.are_right());
     has(
-        &markdown(&results(rows)),
-        &["**2 of 13 measurements have wrong or missing answers**", "| 3 WRONG |", "| 1,000 ERRORS |"],
+        &markdown(&results),
+        &[
+            "**2 of 13 measurements have wrong or missing answers**",
+            "- **'t6': cpu cannot run it**",
+            "| 3 WRONG |",
+            "| 1,000 ERRORS |",
+        ],
     );
 }
 
@@ -132,6 +141,26 @@ fn a_verification_lists_every_problem() {
 #[test]
 fn results_survive_json() {
     let results = results(study());
-    let parsed: Results = serde_json::from_str(&results.to_json()).unwrap();
+    let json = results.to_json();
+    assert!(json.contains(r#""mode": "engine-async""#) && !json.contains("problems"));
+    let parsed: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed, results);
+}
+
+#[test]
+fn rows_stand_by_suite() {
+    let mut results = results(Vec::new());
+    for row in [9, 2, 0, 6, 3, 1].map(|index| study()[index].clone()) {
+        results.add(&crate::Measurement { row, first_error: None });
+    }
+    let order: Vec<_> = results.rows.iter().map(|row| (row.suite.as_str(), row.mode)).collect();
+    let expected = [
+        ("ops", Mode::Sequential),
+        ("ops", Mode::Engine),
+        ("threads", Mode::Sequential),
+        ("threads", Mode::Threads),
+        ("batches", Mode::Sequential),
+        ("compare", Mode::Sequential),
+    ];
+    assert_eq!(order, expected);
 }

@@ -1,0 +1,250 @@
+//! The binary, as somebody types it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A directory of this test's own, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().into()
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        fs::write(self.0.join(name), content).unwrap();
+        self.path(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn paceline(directory: &Scratch, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
+    command.current_dir(&directory.0).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(stdout(output)).unwrap()
+}
+
+/// A safetensors file of f32 tensors, each filled with one number.
+fn safetensors(tensors: &[(&str, &[usize], f32)]) -> Vec<u8> {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for &(name, shape, value) in tensors {
+        let start = data.len();
+        let elements: usize = shape.iter().product();
+        data.extend(std::iter::repeat_n(value.to_le_bytes(), elements).flatten());
+        let entry =
+            serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
+        header.insert(name.into(), entry);
+    }
+    let header = Value::Object(header).to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
+}
+
+const WEIGHT: (&str, &[usize], f32) = ("weight", &[128, 256], 0.5);
+const BIAS: (&str, &[usize], f32) = ("bias", &[128], 0.25);
+
+#[test]
+fn bad_input_is_exit_code_2_and_a_message() {
+    let scratch = Scratch::new("bad");
+    let good = safetensors(&[WEIGHT, BIAS]);
+    let truncated = scratch.file("truncated.safetensors", &good[..good.len() - 7]);
+    let hostile = scratch.file("hostile.safetensors", &[&u64::MAX.to_le_bytes()[..], b"{}"].concat());
+    let empty = scratch.file("empty.safetensors", b"");
+    let missing = scratch.file("missing.safetensors", &safetensors(&[WEIGHT, ("extra", &[3], 0.0)]));
+    let misshapen =
+        scratch.file("misshapen.safetensors", &safetensors(&[("weight", &[256, 128], 0.0), BIAS]));
+    let nan = scratch.file("nan.safetensors", &safetensors(&[("weight", &[128, 256], f32::NAN), BIAS]));
+    let good = scratch.file("good.safetensors", &good);
+    let in_a_file = format!("{good}/out");
+    let foreign_isa = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+
+    let foreign = [foreign_isa];
+
+    fn with<'a>(file: &'a str) -> Vec<&'a str> {
+        vec!["bench", "--model", "linear", "--weights", file]
+    }
+    let cases: Vec<(Vec<&str>, &[&str])> = vec![
+        (vec![], &["Usage"]),
+        (vec!["race"], &["unrecognized subcommand 'race'"]),
+        (vec!["bench", "--model", "mlq"], &["there is no model 'mlq'", "linear", "mlp"]),
+        (vec!["verify", "--model", "mlq"], &["there is no model 'mlq'"]),
+        (vec!["bench", "--suite", "speed"], &["there is no suite 'speed'", "threads"]),
+        (vec!["bench", "--isa", "sse9"], &["expected an instruction set", "sse9"]),
+        (vec!["bench", "--isa", foreign_isa], &foreign),
+        (vec!["verify", "--isa", foreign_isa], &foreign),
+        (vec!["bench", "--callers", "0"], &["--callers", "from 1 to 1024, got '0'"]),
+        (vec!["bench", "--callers", "1,,2"], &["from 1 to 1024, got ''"]),
+        (vec!["bench", "--callers", "two"], &["got 'two'"]),
+        (vec!["bench", "--callers=-3"], &["got '-3'"]),
+        (vec!["bench", "--callers", "1", "--suite", "compare"], &["compare needs --callers above 1"]),
+        (vec!["bench", "--batches", "8,99999999999999999999"], &["--batches", "from 1 to 4096"]),
+        (vec!["bench", "--lanes", "0"], &["--lanes", "got '0'"]),
+        (vec!["bench", "--seconds", "0"], &["expected seconds", "got '0'"]),
+        (vec!["bench", "--seconds", "nan"], &["expected seconds", "got 'nan'"]),
+        (vec!["bench", "--seconds", "inf"], &["expected seconds", "got 'inf'"]),
+        (vec!["verify", "--callers", "0"], &["--callers", "got '0'"]),
+        (vec!["verify", "--iterations", "0"], &["--iterations", "got '0'"]),
+        (
+            vec!["bench", "--suite", "ops", "--model", "mlp"],
+            &["--model is for the suites threads, batches and compare"],
+        ),
+        (vec!["bench", "--weights", &good], &["--weights needs exactly one --model", "got 0"]),
+        (vec!["bench", "--weights", &good, "--model", "linear,mlp"], &["exactly one --model", "got 2"]),
+        (with("nowhere.safetensors"), &["nowhere.safetensors", "cannot read"]),
+        (with(&empty), &["not a valid safetensors file"]),
+        (with(&truncated), &["not a valid safetensors file", "bytes"]),
+        (with(&hostile), &["not a valid safetensors file", "header"]),
+        (with(&missing), &["missing: 'bias' [128]", "surplus: 'extra' [3]"]),
+        (with(&misshapen), &["'weight' (expected [128, 256], got [256, 128])"]),
+        (with(&nan), &["NaN", "'weight'"]),
+        (vec!["verify", "--model", "linear", "--weights", &nan], &["NaN", "'weight'"]),
+        (
+            vec!["bench", "--suite", "batches", "--model", "linear", "--out", &in_a_file],
+            &["cannot write to", "--out"],
+        ),
+    ];
+    for (arguments, fragments) in cases {
+        let output = paceline(&scratch, &arguments);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: {}", stdout(&output));
+        for fragment in fragments {
+            assert!(message.contains(fragment), "{arguments:?}: expected `{fragment}` in: {message}");
+        }
+        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    }
+    assert!(
+        !scratch.0.join("paceline-report").exists(),
+        "nothing is made before the arguments are known to be good"
+    );
+}
+
+#[test]
+fn a_quick_bench_writes_a_report_and_results() {
+    let scratch = Scratch::new("bench");
+    let arguments =
+        ["bench", "--quick", "--model", "linear", "--seconds", "0.01", "--lanes", "2", "--out", "a/b"];
+    let output = paceline(&scratch, &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = fs::read_to_string(scratch.0.join("a/b/report.md")).unwrap();
+    assert_eq!(stdout(&output), report);
+    for fragment in ["## Findings", "### linear", "x sequential", "engine-async", "bit for bit"] {
+        assert!(report.contains(fragment), "expected `{fragment}` in:\n{report}");
+    }
+    let results: Value =
+        serde_json::from_str(&fs::read_to_string(scratch.0.join("a/b/results.json")).unwrap()).unwrap();
+    assert_eq!(results["schema"], "paceline.study/1");
+    assert_eq!(results["command"], format!("paceline {}", arguments.join(" ")));
+    let rows = results["rows"].as_array().unwrap();
+    // One, three and three modes of three callers; one and three batches; one and three modes of two parallelisms.
+    assert_eq!(rows.len(), 10 + 4 + 7);
+    for row in rows {
+        assert_eq!((&row["errors"], &row["wrong"]), (&0.into(), &0.into()), "{row}");
+        assert_eq!(row["completed"], row["expected"], "{row}");
+        assert!(row["samples_per_s"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["latency_us"]["p99"].as_f64() >= row["latency_us"]["p50"].as_f64(), "{row}");
+    }
+    let files: Vec<_> = fs::read_dir(scratch.0.join("a/b")).unwrap().collect();
+    assert_eq!(files.len(), 2, "nothing but the two files is left behind: {files:?}");
+}
+
+#[test]
+fn threads_honours_batches_and_json_is_all_there_is() {
+    let scratch = Scratch::new("json");
+    let weights = scratch.file("w.safetensors", &safetensors(&[WEIGHT, BIAS]));
+    let output = paceline(
+        &scratch,
+        &[
+            "bench",
+            "--suite",
+            "threads",
+            "--model",
+            "linear",
+            "--batches",
+            "8",
+            "--callers",
+            "2",
+            "--lanes",
+            "2",
+            "--seconds",
+            "0.01",
+            "--weights",
+            &weights,
+            "--isa",
+            "portable",
+            "--json",
+            "--quiet",
+        ],
+    );
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let results = json(&output);
+    assert_eq!(results["device"]["isa"], "portable");
+    let rows = results["rows"].as_array().unwrap();
+    let of = |row: &Value| {
+        (row["mode"].as_str().unwrap().to_string(), row["callers"].clone(), row["batch"].clone())
+    };
+    let got: Vec<_> = rows.iter().map(of).collect();
+    let expected = [("sequential", 1, 1), ("threads", 2, 8), ("engine", 2, 1), ("engine-async", 2, 1)];
+    assert_eq!(got, expected.map(|(mode, callers, batch)| (mode.to_string(), callers.into(), batch.into())));
+    assert!(scratch.0.join("paceline-report/results.json").exists());
+}
+
+#[test]
+fn verify_prints_the_table() {
+    let scratch = Scratch::new("verify");
+    let arguments = ["verify", "--model", "linear", "--model", "mlp", "--callers", "4", "--iterations", "10"];
+    let output = paceline(&scratch, &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for fragment in ["| linear |", "|   40/40 |", "80 of 80 answers right"] {
+        assert!(stdout(&output).contains(fragment), "expected `{fragment}` in:\n{}", stdout(&output));
+    }
+    let findings = json(&paceline(&scratch, &[&arguments[..], &["--json"]].concat()));
+    assert_eq!(findings["schema"], "paceline.verify/1");
+    assert_eq!(findings["checks"][1]["name"], "mlp");
+    assert_eq!(findings["checks"][1]["right"], 40);
+}
+
+#[test]
+fn models_and_help() {
+    let scratch = Scratch::new("models");
+    let output = paceline(&scratch, &["models"]);
+    assert!(output.status.success());
+    for fragment in ["| linear ", "65,536", "x f32[N, 256]", "1,220,542,464", "| translation "] {
+        assert!(stdout(&output).contains(fragment), "expected `{fragment}` in:\n{}", stdout(&output));
+    }
+    let models = json(&paceline(&scratch, &["models", "--json"]));
+    assert!(
+        models
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|model| model["name"] == "t6" && model["parameters"] == 18_914_304)
+    );
+    for (arguments, fragment) in
+        [(&["--help"][..], "Exit codes"), (&["bench", "--help"], "--suite"), (&["--version"], "paceline 0.")]
+    {
+        let output = paceline(&scratch, arguments);
+        assert!(output.status.success() && stdout(&output).contains(fragment), "{arguments:?}");
+    }
+}

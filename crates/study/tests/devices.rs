@@ -1,0 +1,239 @@
+//! Whole studies and verifications on a device that is right, and on devices that are not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use paceline_device::conformance::ReferenceDevice;
+use paceline_device::{
+    Batch, BatchSizes, CompileError, CompileOptions, Device, DeviceError, DeviceInfo, Program, Session,
+    Signature, ViewMut,
+};
+use paceline_graph::Graph;
+use paceline_nn::{Model, models};
+use paceline_study::verify::{Checked, Verification};
+use paceline_study::{Event, Mode, Results, Row, Scale, Study, Subject, Suite, Weights};
+
+/// What is wrong with a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Nothing,
+    /// Every session but the first one of a program, which works out the expected answers, changes the last bit of a result.
+    LaterSessionsDiffer,
+    /// Every session changes results beyond any tolerance.
+    AllAreWrong,
+    /// Every session but the first fails.
+    LaterSessionsFail,
+}
+
+/// The reference interpreter with a fault.
+struct Faulty(Fault);
+
+struct FaultyProgram {
+    fault: Fault,
+    program: Arc<dyn Program>,
+    sessions: AtomicUsize,
+}
+
+struct FaultySession {
+    fault: Fault,
+    is_first: bool,
+    session: Box<dyn Session>,
+}
+
+impl Device for Faulty {
+    fn info(&self) -> DeviceInfo {
+        ReferenceDevice.info()
+    }
+
+    fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Program>, CompileError> {
+        let program = ReferenceDevice.compile(graph, options)?;
+        Ok(Arc::new(FaultyProgram { fault: self.0, program, sessions: AtomicUsize::new(0) }))
+    }
+}
+
+impl Program for FaultyProgram {
+    fn signature(&self) -> &Signature {
+        self.program.signature()
+    }
+
+    fn batch_sizes(&self) -> &BatchSizes {
+        self.program.batch_sizes()
+    }
+
+    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
+        let is_first = self.sessions.fetch_add(1, Ordering::Relaxed) == 0;
+        let session = self.program.clone().open()?;
+        Ok(Box::new(FaultySession { fault: self.fault, is_first, session }))
+    }
+}
+
+impl Session for FaultySession {
+    fn launch(&mut self, batch: &mut Batch<'_>) -> Result<(), DeviceError> {
+        self.session.launch(batch)?;
+        let change: fn(f32) -> f32 = match self.fault {
+            Fault::Nothing => return Ok(()),
+            Fault::LaterSessionsDiffer | Fault::LaterSessionsFail if self.is_first => return Ok(()),
+            Fault::LaterSessionsFail => return Err(DeviceError::Failed("no more".into())),
+            Fault::LaterSessionsDiffer => |v| f32::from_bits(v.to_bits() ^ 1),
+            Fault::AllAreWrong => |v| v + 1.0,
+        };
+        for output in batch.parts_mut().iter_mut().flat_map(|part| &mut part.outputs) {
+            if let ViewMut::F32([.., last]) = output {
+                *last = change(*last);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, batch: &mut Batch<'_>) -> Result<(), DeviceError> {
+        self.session.finish(batch)
+    }
+}
+
+fn linear() -> Vec<Subject> {
+    vec![Subject { model: Model::by_name("linear").unwrap(), weights: Weights::Seed(1) }]
+}
+
+fn measured(fault: Fault) -> Results {
+    let study = Study {
+        suites: vec![Suite::Compare, Suite::Threads, Suite::Batches, Suite::Compare],
+        subjects: linear(),
+        scale: Scale {
+            callers: vec![1, 3],
+            batches: vec![1, 5],
+            thread_batches: vec![2],
+            lanes: 2,
+            time: Duration::from_millis(10),
+        },
+        seed: 1,
+    };
+    let mut results = Results::begin("0", "unknown", "test".into(), &ReferenceDevice.info());
+    let (mut planned, mut left_out) = (0, 0);
+    let observer = &mut |event: Event<'_>| match event {
+        Event::Planned { points } => planned = points,
+        Event::Measured(measurement) => results.add(measurement),
+        Event::LeftOut { points, error } => {
+            left_out += points;
+            results.problems.push(error.to_string());
+        }
+        _ => {}
+    };
+    study.run(&Faulty(fault), observer).unwrap();
+    assert_eq!(results.rows.len() + left_out, planned);
+    results
+}
+
+#[test]
+fn a_right_device_has_a_row_for_every_point_and_no_wrong_answer() {
+    let results = measured(Fault::Nothing);
+    assert!(results.are_right(), "{:?}", results.problems);
+    let got: Vec<_> =
+        results.rows.iter().map(|row| (row.suite.as_str(), row.mode, row.callers, row.batch)).collect();
+    let expected = [
+        ("threads", Mode::Sequential, 1, 1),
+        ("threads", Mode::Threads, 1, 2),
+        ("threads", Mode::Threads, 3, 2),
+        ("threads", Mode::Engine, 1, 1),
+        ("threads", Mode::Engine, 3, 1),
+        ("threads", Mode::EngineAsync, 1, 1),
+        ("threads", Mode::EngineAsync, 3, 1),
+        ("batches", Mode::Sequential, 1, 1),
+        ("batches", Mode::Batch, 1, 1),
+        ("batches", Mode::Batch, 1, 5),
+        ("compare", Mode::Sequential, 1, 1),
+        ("compare", Mode::Threads, 3, 1),
+        ("compare", Mode::Batch, 1, 3),
+        ("compare", Mode::Engine, 3, 1),
+    ];
+    assert_eq!(got, expected);
+    for row in &results.rows {
+        assert!(row.expected >= row.samples / row.batch as u64 && row.samples > 0, "{row:?}");
+        let rate = row.samples as f64 / row.seconds;
+        assert!((rate / row.samples_per_s - 1.0).abs() < 1e-9, "{row:?}");
+    }
+}
+
+#[test]
+fn wrong_bits_and_errors_are_counted_in_every_mode() {
+    let wrong = measured(Fault::LaterSessionsDiffer);
+    assert!(
+        wrong
+            .rows
+            .iter()
+            .all(|row| row.wrong == row.expected && row.completed == row.expected && row.errors == 0)
+    );
+    assert!(!wrong.are_right());
+    let failing = measured(Fault::LaterSessionsFail);
+    assert!(
+        failing.rows.iter().all(|row| row.errors == row.expected && row.completed == 0 && row.wrong == 0)
+    );
+    assert!(failing.problems[0].contains("no more"), "{:?}", failing.problems);
+}
+
+#[test]
+fn a_model_that_is_computed_wrongly_is_left_out() {
+    let results = measured(Fault::AllAreWrong);
+    assert!(results.rows.is_empty() && !results.are_right());
+    assert!(results.problems[0].contains("computed wrongly"), "{:?}", results.problems);
+}
+
+#[test]
+fn operators_and_layers_are_measured_by_name() {
+    let study = Study {
+        suites: vec![Suite::Ops],
+        subjects: Vec::new(),
+        scale: Scale {
+            callers: vec![1],
+            batches: Vec::new(),
+            thread_batches: Vec::new(),
+            lanes: 2,
+            time: Duration::ZERO,
+        },
+        seed: 1,
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    study
+        .run(&ReferenceDevice, &mut |event| {
+            if let Event::Measured(m) = event {
+                rows.push(m.row.clone())
+            }
+        })
+        .unwrap();
+    for operator in
+        ["MatMul", "Linear", "Softmax", "Relu", "Conv", "LayerNorm", "Attention", "Embedding", "MaxPool"]
+    {
+        let of: Vec<_> = rows.iter().filter(|row| row.model == operator).collect();
+        assert_eq!(of.len(), 2, "{operator}");
+        assert!(of.iter().all(|row| row.expected == 400 && row.is_right()), "{operator}: {of:?}");
+    }
+}
+
+fn verified(fault: Fault) -> Checked {
+    let verification =
+        Verification { cases: false, subjects: linear(), callers: 3, iterations: 4, lanes: 2, seed: 1 };
+    verification.run(&Faulty(fault), &mut |_| ()).unwrap().remove(0)
+}
+
+#[test]
+fn a_verification_finds_every_fault() {
+    for (fault, counts, problem) in [
+        (Fault::Nothing, (12, 0, 0), None),
+        (Fault::LaterSessionsDiffer, (0, 0, 12), Some("12 of 12 answers have other bits")),
+        (Fault::LaterSessionsFail, (0, 12, 0), Some("12 of 12 calls failed")),
+        (Fault::AllAreWrong, (0, 0, 0), Some("computed wrongly")),
+    ] {
+        let checked = verified(fault);
+        assert_eq!((checked.right, checked.errors, checked.wrong), counts, "{fault:?}");
+        assert_eq!((checked.expected, checked.is_right()), (12, problem.is_none()), "{fault:?}");
+        assert_eq!(checked.problems.len(), usize::from(problem.is_some()), "{:?}", checked.problems);
+        assert!(problem.is_none_or(|text| checked.problems[0].contains(text)), "{:?}", checked.problems);
+    }
+}
+
+#[test]
+fn the_catalog_lists_every_model() {
+    let catalog = paceline_study::catalog().unwrap();
+    assert!(catalog.iter().map(|entry| entry.name.as_str()).eq(models().iter().map(|model| model.name())));
+    assert!(catalog.iter().all(|entry| entry.flops_per_sample > 0 && entry.parameters > 0));
+}
