@@ -340,7 +340,7 @@ unsafe fn to_lanes<V: Vector>(
                     *row = load_up_to(from.add((i + r) * row_stride + j), columns - j);
                 }
                 let to = to.add(j * width + i);
-                V::store_transposed(&block[..V::LANES], to, width, (columns - j).min(V::LANES));
+                V::store_transposed(&block[..V::LANES], V::LANES, to, width, (columns - j).min(V::LANES));
             }
         }
     }

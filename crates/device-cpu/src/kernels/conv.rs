@@ -50,11 +50,7 @@ impl ConvShape {
     }
 
     pub(super) fn padded(&self) -> Padded {
-        Padded {
-            input: self.input,
-            begin: [0, 1].map(|axis| self.padding[axis].0),
-            size: [0, 1].map(|axis| self.padding[axis].0 + self.input[axis] + self.padding[axis].1),
-        }
+        Padded::new(self.input, self.padding)
     }
 
     /// The same convolution over one axis, if every window is one value and none is skipped.
@@ -205,7 +201,7 @@ impl Product {
         output_plane: usize,
         phases: Vec<Phase>,
     ) -> Self {
-        let group_floats = channels_in / groups * padded.floats();
+        let group_floats = channels_in / groups * padded.plane_stride;
         assert!(u32::try_from(group_floats).is_ok(), "an image of {group_floats} values");
         let output_floats = channels_out * output_plane;
         Self { channels_in, channels_out, groups, padded, output_floats, output_plane, phases }
@@ -222,7 +218,7 @@ impl Product {
         };
         let taps = (0..inner).flat_map(|c| {
             (0..kernel[0]).flat_map(move |y| {
-                let line = c * padded.floats() + y * dilation[0] * padded.size[1];
+                let line = c * padded.plane_stride + y * dilation[0] * padded.row_stride;
                 (0..kernel[1]).map(move |x| (line + x * dilation[1]) as u32)
             })
         });
@@ -230,7 +226,7 @@ impl Product {
             weights: (0..groups).map(matrix).collect(),
             offsets: taps.chain([0]).collect(),
             first: 0,
-            line_step: stride[0] * padded.size[1],
+            line_step: stride[0] * padded.row_stride,
             step: stride[1],
             lines,
             windows,
@@ -243,7 +239,7 @@ impl Product {
 
     /// The values of one padded sample.
     fn sample_floats(&self) -> usize {
-        self.channels_in * self.padded.floats()
+        self.channels_in * self.padded.plane_stride
     }
 
     /// How many samples are worked on together.
@@ -306,7 +302,7 @@ impl Product {
         let weight = &phase.weights[group];
         let sample_floats = self.sample_floats();
         let channel = group * (self.channels_out / self.groups);
-        let left = group * (self.channels_in / self.groups) * self.padded.floats() + phase.first;
+        let left = group * (self.channels_in / self.groups) * self.padded.plane_stride + phase.first;
         let first = channel * self.output_plane + phase.out_first;
         // The rows of the product are the windows of a line, and its samples the lines; or, over one axis, the
         // samples; or, if a sample has one window, the rows are the samples.

@@ -69,10 +69,11 @@ impl PackedConvTranspose {
         // output would.
         let before = (kernel - 1) * shape.dilation / stride;
         let last = (shape.padding.0 + output - 1) / stride;
-        let size = before + length.max(last + 1);
-        let padded = Padded { input: [1, length], begin: [0, before], size: [1, size] };
-        let phases =
-            (0..stride).filter_map(|remainder| phase(set, &shape, weight, remainder, before, size)).collect();
+        let after = (last + 1).saturating_sub(length);
+        let padded = Padded::new([1, length], [(0, 0), (before, after)]);
+        let phases = (0..stride)
+            .filter_map(|remainder| phase(set, &shape, weight, remainder, before, padded.plane_stride))
+            .collect();
         Self {
             set,
             input_floats: channels_in * length,
@@ -104,7 +105,7 @@ fn phase(
     weight: &[f32],
     remainder: usize,
     before: usize,
-    padded_length: usize,
+    plane_stride: usize,
 ) -> Option<Phase> {
     let &ConvTransposeShape { channels_in, channels_out, groups, kernel, stride, dilation, .. } = shape;
     let (inner, outer) = (channels_in / groups, channels_out / groups);
@@ -126,7 +127,7 @@ fn phase(
         PackedMatrix::new(set, &rows, outer, inner * taps.len())
     };
     // Output q reads input q - tap * dilation / stride.
-    let offset = |(c, tap): (usize, usize)| (c * padded_length + before - tap * dilation / stride) as u32;
+    let offset = |(c, tap): (usize, usize)| (c * plane_stride + before - tap * dilation / stride) as u32;
     Some(Phase {
         weights: (0..groups).map(matrix).collect(),
         offsets: depths().map(offset).chain([0]).collect(),

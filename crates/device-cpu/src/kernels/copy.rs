@@ -111,7 +111,7 @@ pub(crate) unsafe fn transpose<V: Vector>(
                     *row = load_up_to(src.add((i + r) * src_stride + j), columns - j);
                 }
                 let to = dst.add(j * dst_stride + i);
-                V::store_transposed(&block[..count], to, dst_stride, (columns - j).min(V::LANES));
+                V::store_transposed(&block[..V::LANES], count, to, dst_stride, (columns - j).min(V::LANES));
             }
         }
     }

@@ -477,11 +477,13 @@ impl Finish {
                 // SAFETY: the sums have `rows` rows of whole registers; the caller's promise for `to`.
                 unsafe {
                     let mut block = [V::zero(); 16];
-                    for (r, row) in block.iter_mut().enumerate().take(count) {
-                        *row = V::load(self.sums.add((i + r) * self.stride + j));
+                    for (r, row) in block.iter_mut().enumerate().take(V::LANES) {
+                        // Rows beyond the last are not stored; any will do.
+                        let r = (i + r).min(self.rows - 1);
+                        *row = V::load(self.sums.add(r * self.stride + j));
                     }
                     let columns = (self.columns - j).min(V::LANES);
-                    V::store_transposed(&block[..count], to.add(j * stride + i), stride, columns);
+                    V::store_transposed(&block[..V::LANES], count, to.add(j * stride + i), stride, columns);
                 }
             }
         }

@@ -125,7 +125,7 @@ pub(crate) unsafe fn pack<V: Vector>(
                     *row = if depth == V::LANES { V::load(from) } else { V::load_first(from, depth) };
                 }
                 let to = panels.add(panel * k + i * width + (j - panel));
-                V::store_transposed(&block[..V::LANES], to, width, depth);
+                V::store_transposed(&block[..V::LANES], V::LANES, to, width, depth);
             }
         }
     }

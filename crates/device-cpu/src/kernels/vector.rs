@@ -54,9 +54,20 @@ pub(crate) trait Vector: Copy {
     unsafe fn load_first(from: *const f32, n: usize) -> Self;
     /// Writes the first `n` lanes and nothing behind them.
     unsafe fn store_first(self, to: *mut f32, n: usize);
-    /// Writes lane `j < columns` of `rows[i]` to `to[j * stride + i]`: a transposed store. `rows` holds at most
-    /// [`Vector::LANES`] registers.
-    unsafe fn store_transposed(rows: &[Self], to: *mut f32, stride: usize, columns: usize);
+    /// Writes lane `j < columns` of `rows[i]`, for `i < count`, to `to[j * stride + i]`: a transposed store. `rows` holds
+    /// [`Vector::LANES`] registers, so that they can stay registers whatever `count` is.
+    unsafe fn store_transposed(rows: &[Self], count: usize, to: *mut f32, stride: usize, columns: usize);
+    /// Reads `from[j]` into the lanes `begin <= j < end` and nothing around them; the others are 0.
+    unsafe fn load_lanes(from: *const f32, begin: usize, end: usize) -> Self {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise that these values are readable; there are at most 16 lanes.
+        unsafe {
+            for j in begin..end {
+                lanes[j] = *from.wrapping_add(j);
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
 
     /// `self + b`.
     unsafe fn add(self, b: Self) -> Self;

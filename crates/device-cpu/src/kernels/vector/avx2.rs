@@ -55,16 +55,17 @@ impl Vector for Avx2 {
         Self(unsafe { _mm256_maskload_ps(from, first(n)) })
     }
     #[inline(always)]
+    unsafe fn load_lanes(from: *const f32, begin: usize, end: usize) -> Self {
+        Self(unsafe { _mm256_maskload_ps(from, _mm256_andnot_si256(first(begin), first(end))) })
+    }
+    #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, n: usize) {
         unsafe { _mm256_maskstore_ps(to, first(n), self.0) }
     }
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], to: *mut f32, stride: usize, columns: usize) {
+    unsafe fn store_transposed(rows: &[Self], count: usize, to: *mut f32, stride: usize, columns: usize) {
         unsafe {
-            let mut r = [_mm256_setzero_ps(); 8];
-            for (r, row) in r.iter_mut().zip(rows) {
-                *r = row.0;
-            }
+            let mut r: [_; 8] = std::array::from_fn(|i| rows[i].0);
             // Within each half: 4 x 4 transposes of rows 4g .. 4g + 4.
             let mut t = [_mm256_setzero_ps(); 8];
             for g in 0..2 {
@@ -83,7 +84,7 @@ impl Vector for Avx2 {
             }
             for (j, column) in r.into_iter().enumerate() {
                 if j < columns {
-                    Self(column).store_first(to.add(j * stride), rows.len());
+                    Self(column).store_first(to.add(j * stride), count);
                 }
             }
         }

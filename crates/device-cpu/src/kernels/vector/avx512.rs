@@ -66,16 +66,17 @@ impl Vector for Avx512 {
         Self(unsafe { _mm512_maskz_loadu_ps(first(n), from) })
     }
     #[inline(always)]
+    unsafe fn load_lanes(from: *const f32, begin: usize, end: usize) -> Self {
+        Self(unsafe { _mm512_maskz_loadu_ps(first(end) & !first(begin), from) })
+    }
+    #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, n: usize) {
         unsafe { _mm512_mask_storeu_ps(to, first(n), self.0) }
     }
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], to: *mut f32, stride: usize, columns: usize) {
+    unsafe fn store_transposed(rows: &[Self], count: usize, to: *mut f32, stride: usize, columns: usize) {
         unsafe {
-            let mut r = [_mm512_setzero_ps(); 16];
-            for (r, row) in r.iter_mut().zip(rows) {
-                *r = row.0;
-            }
+            let mut r: [_; 16] = std::array::from_fn(|i| rows[i].0);
             // Within each 128-bit quarter: 4 x 4 transposes of rows 4g .. 4g + 4.
             let mut t = [_mm512_setzero_ps(); 16];
             for g in 0..4 {
@@ -99,7 +100,7 @@ impl Vector for Avx512 {
                 r[4 + e] = _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd);
                 r[12 + e] = _mm512_shuffle_f32x4::<0xDD>(ab_odd, cd_odd);
             }
-            let mask = first(rows.len());
+            let mask = first(count);
             for (j, column) in r.into_iter().enumerate() {
                 if j < columns {
                     _mm512_mask_storeu_ps(to.add(j * stride), mask, column);

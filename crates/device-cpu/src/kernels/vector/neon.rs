@@ -48,12 +48,9 @@ impl Vector for Neon {
         }
     }
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], to: *mut f32, stride: usize, columns: usize) {
+    unsafe fn store_transposed(rows: &[Self], count: usize, to: *mut f32, stride: usize, columns: usize) {
         unsafe {
-            let mut r = [vdupq_n_f32(0.0); 4];
-            for (r, row) in r.iter_mut().zip(rows) {
-                *r = row.0;
-            }
+            let r: [_; 4] = std::array::from_fn(|i| rows[i].0);
             let pairs = |a: float32x4_t, b: float32x4_t| {
                 let (even, odd) = (vtrn1q_f32(a, b), vtrn2q_f32(a, b));
                 (vreinterpretq_f64_f32(even), vreinterpretq_f64_f32(odd))
@@ -67,7 +64,7 @@ impl Vector for Neon {
             ];
             for (j, column) in columns_of.into_iter().enumerate() {
                 if j < columns {
-                    Self(vreinterpretq_f32_f64(column)).store_first(to.add(j * stride), rows.len());
+                    Self(vreinterpretq_f32_f64(column)).store_first(to.add(j * stride), count);
                 }
             }
         }

@@ -71,8 +71,8 @@ impl Vector for Portable {
         unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr(), to, n) }
     }
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], to: *mut f32, stride: usize, columns: usize) {
-        for (i, row) in rows.iter().enumerate() {
+    unsafe fn store_transposed(rows: &[Self], count: usize, to: *mut f32, stride: usize, columns: usize) {
+        for (i, row) in rows.iter().enumerate().take(count) {
             for (j, value) in row.0.into_iter().enumerate() {
                 if j < columns {
                     unsafe { to.add(j * stride + i).write(value) };

@@ -139,7 +139,7 @@ impl Kernel for Movement {
                     for (i, row) in rows.iter_mut().enumerate().take(n) {
                         *row = V::load(source.as_ptr().add(i * lanes));
                     }
-                    V::store_transposed(&rows[..n], to.as_mut_ptr(), stride, columns);
+                    V::store_transposed(&rows[..V::LANES], n, to.as_mut_ptr(), stride, columns);
                 }
                 for j in 0..lanes {
                     for i in 0..stride {
