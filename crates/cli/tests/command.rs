@@ -81,7 +81,7 @@ fn bad_input_is_exit_code_2_and_a_message() {
 
     let foreign = [foreign_isa];
 
-    fn with<'a>(file: &'a str) -> Vec<&'a str> {
+    fn with(file: &str) -> Vec<&str> {
         vec!["bench", "--model", "linear", "--weights", file]
     }
     let cases: Vec<(Vec<&str>, &[&str])> = vec![

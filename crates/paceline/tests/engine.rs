@@ -34,7 +34,7 @@ fn many_threads_get_what_one_gets() {
 #[test]
 fn a_ticket_is_a_future_and_a_large_request_is_split() {
     let engine = Engine::builder().device("auto").lanes(1).max_batch(4).build().unwrap();
-    let model = engine.load("linear", &linear()).unwrap();
+    let model = engine.load("linear", linear()).unwrap();
     let whole = model.submit([("x", x(10))]).unwrap().wait().unwrap().single();
     assert_eq!(whole.shape(), [10, 128]);
     let mut ticket = Box::pin(model.submit([("x", x(10))]).unwrap());

@@ -6,7 +6,7 @@ use std::time::Instant;
 use paceline_engine::{Model, SubmitError, Ticket};
 
 use super::blocking::{request, verdict};
-use super::{Answer, Length, Tally, Verdict};
+use super::{Answer, Length, Tally, Verdict, rate};
 use crate::workload::Workload;
 
 /// Keeps `tickets` requests of one sample each in flight. Measures whole rounds of as many answers as there are tickets: answers
@@ -31,7 +31,7 @@ pub(crate) fn keep_in_flight(workload: &Workload, model: &Model, tickets: usize,
     while !length.is_reached(tally.measured, start.elapsed()) {
         round(&mut flight, &mut |answer| tally.measure(answer));
     }
-    tally.calls_per_s = tally.measured as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    tally.calls_per_s = rate(tally.measured, start.elapsed());
     while let Some(answer) = flight.take() {
         tally.count(answer.verdict);
     }

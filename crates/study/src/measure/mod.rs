@@ -2,7 +2,8 @@
 //!
 //! A measurement by time has no edges. Each caller warms up, measures from the end of one of its calls to the end of another,
 //! and goes on calling, unmeasured, until the last caller has measured: nobody is measured while others have not begun or
-//! have already left. The rate is the sum of the callers' rates.
+//! have already left. The rate is the sum of the callers' rates. A measurement by calls is over when its calls are made; its rate
+//! is over the time from the first call to the last answer.
 //!
 //! Every call is checked and counted, the unmeasured ones too.
 
@@ -10,6 +11,7 @@ mod bare;
 mod blocking;
 mod in_flight;
 
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -138,18 +140,31 @@ impl Tally {
 /// Lets every caller call from a thread of its own until all have measured.
 pub(crate) fn drive<C: Caller>(callers: Vec<C>, length: Length, clock: Clock) -> Result<Tally, StudyError> {
     let measuring = AtomicUsize::new(callers.len());
+    let gate = RwLock::new(());
     thread::scope(|scope| {
+        // Opened, by being dropped, when every thread is there, and also when one could not be started.
+        let closed = gate.write();
         let mut threads = Vec::with_capacity(callers.len());
         for (index, mut caller) in callers.into_iter().enumerate() {
             let builder = thread::Builder::new().name(format!("caller-{index}"));
-            let measuring = Measuring(&measuring);
-            let spawned = builder
-                .spawn_scoped(scope, move || call_again_and_again(&mut caller, length, clock, measuring));
-            threads.push(spawned.map_err(StudyError::Thread)?);
+            let (measuring, gate) = (Measuring(&measuring), &gate);
+            let body = move || {
+                drop(gate.read());
+                call_again_and_again(&mut caller, length, clock, measuring)
+            };
+            threads.push(builder.spawn_scoped(scope, body).map_err(StudyError::Thread)?);
         }
+        drop(closed);
         let mut all = Tally::default();
+        let mut span: Option<(Instant, Instant)> = None;
         for thread in threads {
-            all.merge(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let (tally, (start, end)) =
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            all.merge(tally);
+            span = span.map(|(first, last)| (first.min(start), last.max(end))).or(Some((start, end)));
+        }
+        if let (Length::Calls(_), Clock::Wall, Some((start, end))) = (length, clock, span) {
+            all.calls_per_s = rate(all.measured, end - start);
         }
         Ok(all)
     })
@@ -169,7 +184,7 @@ fn call_again_and_again(
     length: Length,
     clock: Clock,
     measuring: Measuring<'_>,
-) -> Tally {
+) -> (Tally, (Instant, Instant)) {
     let mut tally = Tally::default();
     if let Some(warm_up) = length.warm_up() {
         let start = Instant::now();
@@ -184,17 +199,23 @@ fn call_again_and_again(
         in_calls += answer.time;
         tally.measure(answer);
     }
+    let end = Instant::now();
     let time = match clock {
         Clock::InCalls => in_calls,
-        Clock::Wall => start.elapsed(),
+        Clock::Wall => end - start,
     };
-    tally.calls_per_s = tally.measured as f64 / time.as_secs_f64().max(1e-9);
+    tally.calls_per_s = rate(tally.measured, time);
     let others = measuring.0;
     drop(measuring);
     while matches!(length, Length::Time(_)) && others.load(Ordering::Relaxed) > 0 {
         tally.count(caller.call().verdict);
     }
-    tally
+    (tally, (start, end))
+}
+
+/// A second.
+fn rate(calls: u64, time: Duration) -> f64 {
+    calls as f64 / time.as_secs_f64().max(1e-9)
 }
 
 #[cfg(test)]
@@ -242,6 +263,20 @@ mod tests {
         assert!((tally.calls_per_s - 300.0).abs() < 1e-3, "{}", tally.calls_per_s);
         assert!(tally.expected > tally.measured, "the warm-up is counted and not measured");
         assert_eq!(tally.expected, tally.completed + tally.errors);
+    }
+
+    #[test]
+    fn a_rate_of_so_many_calls_is_over_the_time_of_all_callers() {
+        let mut callers: Vec<_> = (0..4).map(|_| scripted(Duration::from_millis(1))).collect();
+        callers[0].time = Duration::from_millis(20);
+        let start = Instant::now();
+        let tally = drive(callers, Length::Calls(5), Clock::Wall).unwrap();
+        let least = 20.0 / start.elapsed().as_secs_f64();
+        assert!(
+            (least..=200.0).contains(&tally.calls_per_s),
+            "{} a second, not {least} to 200",
+            tally.calls_per_s
+        );
     }
 
     #[test]
