@@ -76,7 +76,8 @@ fn inline() -> Result<(), Box<dyn std::error::Error>> {
     let model = engine.load("fake", program)?;
     let (x, mut y) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
     let mut bare = || {
-        let (inputs, outputs) = ([View::F32(&x)].into_iter().collect(), [ViewMut::F32(&mut y)].into_iter().collect());
+        let (inputs, outputs) =
+            ([View::F32(&x)].into_iter().collect(), [ViewMut::F32(&mut y)].into_iter().collect());
         execute(&mut *session, &mut Batch::of(Part { samples: 1, inputs, outputs })).expect("computes");
     };
     let mut input_only = || drop(black_box(sample()));
@@ -99,7 +100,12 @@ fn inline() -> Result<(), Box<dyn std::error::Error>> {
         println!("{name:<24} {ns:7.0} ns  {allocations:.1} allocations");
         (ns, allocations)
     });
-    println!("{:<24} {:7.0} ns  {:.1} allocations\n", "over the bare session", infer.0 - bare.0 - input.0, infer.1 - input.1);
+    println!(
+        "{:<24} {:7.0} ns  {:.1} allocations\n",
+        "over the bare session",
+        infer.0 - bare.0 - input.0,
+        infer.1 - input.1
+    );
     Ok(())
 }
 
@@ -128,7 +134,8 @@ fn throughput(latency: Latency) -> Result<(), Box<dyn std::error::Error>> {
             let samples = load(&model, count);
             let share = samples as f64 / start.elapsed().as_secs_f64() / best;
             let after = model.statistics();
-            let batch = (after.samples - before.samples) as f64 / (after.executions - before.executions) as f64;
+            let batch =
+                (after.samples - before.samples) as f64 / (after.executions - before.executions) as f64;
             if round == 0 {
                 shares.push((format!("{count} {name}"), Vec::new(), 0.0));
             }

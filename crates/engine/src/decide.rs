@@ -127,7 +127,12 @@ mod tests {
             ("the oldest model", vec![(0, line(5, 8, &[1])), (3, line(4, 8, &[1, 1]))], plenty, Some((3, 2))),
             ("a third for one of two lanes", vec![(0, line(5, 8, &[1; 6]))], load(2, 6, 0), Some((0, 2))),
             ("all, when as much runs on each", vec![(0, line(5, 8, &[1; 6]))], load(2, 6, 12), Some((0, 6))),
-            ("a request across the share is taken", vec![(0, line(5, 8, &[1, 3, 1]))], load(2, 5, 0), Some((0, 2))),
+            (
+                "a request across the share is taken",
+                vec![(0, line(5, 8, &[1, 3, 1]))],
+                load(2, 5, 0),
+                Some((0, 2)),
+            ),
         ];
         for (name, lines, load, expected) in cases {
             let got = decide(lines.into_iter(), load).map(|d| (d.line, d.requests));

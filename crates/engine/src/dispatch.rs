@@ -238,13 +238,13 @@ impl Dispatch {
             let mut state = lock(&self.state);
             let closing = state.phase == Phase::Closing;
             let post = &mut state.posts[index];
+            post.thread.get_or_insert_with(|| me.clone());
             if let Some(lane) = post.called.take() {
                 return Some(lane);
             }
             if post.retired || closing {
                 return None;
             }
-            post.thread.get_or_insert_with(|| me.clone());
             drop(state);
             park();
         }

@@ -74,7 +74,9 @@ pub enum SubmitError {
         inputs: Inputs,
     },
     /// The request alone has more samples than may ever wait. Send it in pieces, or allow a longer queue.
-    #[error("the request has {samples} samples, but at most {limit} may wait; send it in pieces or raise queue_samples")]
+    #[error(
+        "the request has {samples} samples, but at most {limit} may wait; send it in pieces or raise queue_samples"
+    )]
     TooLarge {
         /// Samples of the request.
         samples: usize,
@@ -84,7 +86,9 @@ pub enum SubmitError {
         inputs: Inputs,
     },
     /// Too many samples wait. Try again later.
-    #[error("the queue is full: {queued} of {limit} samples wait, the request has {samples}; try again later")]
+    #[error(
+        "the queue is full: {queued} of {limit} samples wait, the request has {samples}; try again later"
+    )]
     QueueFull {
         /// Samples of the request.
         samples: usize,
@@ -147,7 +151,9 @@ pub enum ExecutionError {
         message: String,
     },
     /// The last lane was retired before the request was executed.
-    #[error("model '{model}': no lane is left to execute the request; every one is retired after failures of the device")]
+    #[error(
+        "model '{model}': no lane is left to execute the request; every one is retired after failures of the device"
+    )]
     NoLanes {
         /// The model.
         model: String,

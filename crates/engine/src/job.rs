@@ -70,8 +70,7 @@ impl Job {
         let count = samples.div_ceil(model.max_samples);
         let outputs = (0..count).map(|_| Buffers::new()).collect();
         let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter, next: None });
-        let job =
-            Arc::new(Job { model: Arc::clone(model), inputs, samples, accepted: Instant::now(), slot });
+        let job = Arc::new(Job { model: Arc::clone(model), inputs, samples, accepted: Instant::now(), slot });
         let part = |index| {
             let start = index * model.max_samples;
             let rows = start..samples.min(start + model.max_samples);
@@ -222,7 +221,11 @@ pub(crate) fn views<'a>(
     };
     device::Part {
         samples: rows.len(),
-        inputs: inputs.iter().zip(model.signature.inputs.iter().map(|port| port.elements)).map(slice).collect(),
+        inputs: inputs
+            .iter()
+            .zip(model.signature.inputs.iter().map(|port| port.elements))
+            .map(slice)
+            .collect(),
         outputs: outputs.iter_mut().map(ViewMut::of).collect(),
     }
 }
@@ -252,6 +255,8 @@ fn append(all: &mut Data, rows: Data) {
         (Data::F32(all), Data::F32(rows)) => all.extend(rows),
         (Data::I64(all), Data::I64(rows)) => all.extend(rows),
         (Data::Bool(all), Data::Bool(rows)) => all.extend(rows),
-        (all, rows) => unreachable!("parts of one output have one type, not {} and {}", all.dtype(), rows.dtype()),
+        (all, rows) => {
+            unreachable!("parts of one output have one type, not {} and {}", all.dtype(), rows.dtype())
+        }
     }
 }

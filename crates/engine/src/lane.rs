@@ -32,12 +32,7 @@ pub(crate) fn run(dispatch: &Dispatch, index: usize) {
 }
 
 /// Executes a batch of one model and answers its requests. `None`: the lane is retired.
-fn execute(
-    dispatch: &Dispatch,
-    lane: Lane,
-    parts: &mut Vec<Part>,
-    wakes: &mut Wakes,
-) -> Option<Lane> {
+fn execute(dispatch: &Dispatch, lane: Lane, parts: &mut Vec<Part>, wakes: &mut Wakes) -> Option<Lane> {
     let model = Arc::clone(&parts.first()?.job.model);
     let counters = model.counters.lane(lane.index());
     let start = Instant::now();
@@ -97,12 +92,7 @@ pub(crate) fn infer_inline(dispatch: &Dispatch, lane: Lane, model: &Loaded, vali
     }
 }
 
-fn answer(
-    counters: &LaneCounters,
-    part: Part,
-    result: Result<(), ExecutionError>,
-    wakes: &mut Wakes,
-) {
+fn answer(counters: &LaneCounters, part: Part, result: Result<(), ExecutionError>, wakes: &mut Wakes) {
     if let Some(ok) = part.finish(result, wakes) {
         counters.answered(ok);
     }

@@ -102,7 +102,9 @@ impl Model {
         let inputs: Inputs = names.zip(tensors).collect();
         let counters = &self.loaded.counters;
         let (counter, error) = match refusal {
-            Refusal::TooLarge { limit } => (&counters.too_large, SubmitError::TooLarge { samples, limit, inputs }),
+            Refusal::TooLarge { limit } => {
+                (&counters.too_large, SubmitError::TooLarge { samples, limit, inputs })
+            }
             Refusal::QueueFull { queued, limit } => {
                 (&counters.queue_full, SubmitError::QueueFull { samples, queued, limit, inputs })
             }

@@ -48,7 +48,10 @@ impl Outputs {
     /// The names and tensors that were not taken, in the program's order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         let ports = &self.signature.outputs;
-        ports.iter().zip(&self.tensors).filter_map(|(port, tensor)| Some((port.name.as_str(), tensor.as_ref()?)))
+        ports
+            .iter()
+            .zip(&self.tensors)
+            .filter_map(|(port, tensor)| Some((port.name.as_str(), tensor.as_ref()?)))
     }
 
     fn position(&self, name: &str) -> Option<usize> {

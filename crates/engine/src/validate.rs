@@ -194,14 +194,8 @@ mod tests {
             (vec![], "missing input 'x'; its inputs are 'x', 'mask'"),
             (vec![x(), mask(), ("z", Tensor::scalar(0.0))], "unknown input 'z'; its inputs are 'x', 'mask'"),
             (vec![x(), mask(), x()], "input 'x' was given twice; its inputs are 'x', 'mask'"),
-            (
-                vec![("x", zeros(DType::I64, &[3, 2])), mask()],
-                "input 'x': expected elements of f32, got i64",
-            ),
-            (
-                vec![("x", zeros(DType::F32, &[3, 4])), mask()],
-                "input 'x': expected shape [N, 2], got [3, 4]",
-            ),
+            (vec![("x", zeros(DType::I64, &[3, 2])), mask()], "input 'x': expected elements of f32, got i64"),
+            (vec![("x", zeros(DType::F32, &[3, 4])), mask()], "input 'x': expected shape [N, 2], got [3, 4]"),
             (vec![("x", zeros(DType::F32, &[2])), mask()], "input 'x': expected shape [N, 2], got [2]"),
             (vec![x(), ("mask", zeros(DType::Bool, &[]))], "input 'mask': expected shape [N], got []"),
             (
@@ -223,7 +217,8 @@ mod tests {
     #[test]
     fn inputs_are_put_in_order() {
         let (x, mask) = (zeros(DType::F32, &[3, 2]), zeros(DType::Bool, &[3]));
-        for inputs in [[("x", x.clone()), ("mask", mask.clone())], [("mask", mask.clone()), ("x", x.clone())]] {
+        for inputs in [[("x", x.clone()), ("mask", mask.clone())], [("mask", mask.clone()), ("x", x.clone())]]
+        {
             let valid = validate(&signature(true), Request::new(inputs)).unwrap();
             assert_eq!(valid.samples, 3);
             assert_eq!(valid.inputs[..], [x.clone(), mask.clone()]);

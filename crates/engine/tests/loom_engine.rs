@@ -1,0 +1,180 @@
+//! The real engine under a model checker: every interleaving of small scenes, up to a bound of preemptions.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p paceline-engine --release --test loom_engine`
+//!
+//! A scene that deadlocks, loses a wake-up, or answers a request never or twice fails in some interleaving.
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use paceline_device::fake::{FakeProgram, Outcome, rows};
+use paceline_device::{BatchSizes, DeviceError};
+use paceline_engine::{Engine, ExecutionError, InferError, Model, SubmitError};
+use paceline_graph::Tensor;
+
+fn explore(scene: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(scene);
+}
+
+fn input(first: f32, samples: usize) -> [(&'static str, Tensor); 1] {
+    [("x", Tensor::new([samples, 1], (0..samples).map(|i| first + i as f32).collect::<Vec<_>>()).unwrap())]
+}
+
+fn expected(first: f32, samples: usize) -> Vec<f32> {
+    (0..samples).map(|i| 2.0 * (first + i as f32) + 1.0).collect()
+}
+
+fn engine(lanes: usize, program: FakeProgram) -> (Engine, Model) {
+    let engine = Engine::builder().lanes(lanes).build().unwrap();
+    let model = engine.load("fake", Arc::new(program)).unwrap();
+    (engine, model)
+}
+
+fn plain() -> FakeProgram {
+    FakeProgram::new(rows(1))
+}
+
+fn infer(model: &Model, first: f32, samples: usize) {
+    let y = model.infer(input(first, samples)).unwrap().single();
+    assert_eq!(y.as_f32().unwrap(), expected(first, samples));
+}
+
+fn balance(model: &Model) {
+    let got = model.statistics();
+    assert_eq!(got.accepted, got.completed + got.failed + got.cancelled);
+}
+
+#[test]
+fn submit_against_a_lane_going_idle_and_complete_against_wait() {
+    explore(|| {
+        let (_engine, model) = engine(1, plain());
+        for first in [1.0, 2.0] {
+            let y = model.submit(input(first, 1)).unwrap().wait().unwrap().single();
+            assert_eq!(y.as_f32().unwrap(), expected(first, 1));
+        }
+        assert_eq!(model.statistics().completed, 2);
+    });
+}
+
+#[test]
+fn complete_against_drop() {
+    explore(|| {
+        let (engine, model) = engine(1, plain());
+        let kept = model.submit(input(1.0, 1)).unwrap();
+        drop(model.submit(input(2.0, 1)).unwrap());
+        assert!(kept.wait().is_ok());
+        engine.drain();
+        balance(&model);
+        assert_eq!(model.statistics().accepted, 2);
+    });
+}
+
+#[test]
+fn inline_hand_over_against_infer() {
+    explore(|| {
+        let (engine, model) = engine(1, plain());
+        let other = model.clone();
+        let caller = thread::spawn(move || infer(&other, 1.0, 1));
+        infer(&model, 2.0, 1);
+        caller.join().unwrap();
+        engine.drain();
+        assert_eq!(model.statistics().completed, 2);
+    });
+}
+
+#[test]
+fn inline_hand_over_against_submit() {
+    explore(|| {
+        let (_engine, model) = engine(1, plain());
+        let other = model.clone();
+        let caller = thread::spawn(move || infer(&other, 1.0, 1));
+        let ticket = model.submit(input(2.0, 1)).unwrap();
+        assert!(ticket.wait().is_ok());
+        caller.join().unwrap();
+    });
+}
+
+#[test]
+fn chained_wake_ups_reach_every_caller() {
+    explore(|| {
+        let (_engine, model) = engine(1, plain());
+        let ticket = model.submit(input(0.0, 1)).unwrap();
+        let other = model.clone();
+        let caller = thread::spawn(move || infer(&other, 1.0, 1));
+        infer(&model, 2.0, 1);
+        assert!(ticket.wait().is_ok());
+        caller.join().unwrap();
+    });
+}
+
+#[test]
+fn drain_against_submit() {
+    explore(|| {
+        let (engine, model) = engine(1, plain());
+        let other = model.clone();
+        let caller = thread::spawn(move || match other.submit(input(1.0, 1)) {
+            Ok(ticket) => ticket.wait().is_ok(),
+            Err(refused) => matches!(refused, SubmitError::Draining { .. }),
+        });
+        engine.drain();
+        assert!(caller.join().unwrap());
+        balance(&model);
+    });
+}
+
+#[test]
+fn drain_against_infer() {
+    explore(|| {
+        let (engine, model) = engine(1, plain());
+        let other = model.clone();
+        let caller = thread::spawn(move || match other.infer(input(1.0, 1)) {
+            Ok(_) => true,
+            Err(error) => matches!(error, InferError::Refused(SubmitError::Draining { .. })),
+        });
+        engine.drain();
+        balance(&model);
+        assert!(caller.join().unwrap());
+    });
+}
+
+#[test]
+fn parts_on_two_lanes_are_joined() {
+    explore(|| {
+        let (_engine, model) = engine(2, plain().batch_sizes(BatchSizes::UpTo(1)));
+        infer(&model, 1.0, 2);
+        assert_eq!(model.statistics().completed, 1);
+    });
+}
+
+#[test]
+fn dropping_the_engine_against_a_waiting_ticket() {
+    explore(|| {
+        let (engine, model) = engine(1, plain());
+        let ticket = model.submit(input(1.0, 1)).unwrap();
+        let caller = thread::spawn(move || ticket.wait().is_ok());
+        drop((engine, model));
+        assert!(caller.join().unwrap());
+    });
+}
+
+#[test]
+fn retiring_the_last_lane_answers_what_waits() {
+    explore(|| {
+        let program = plain()
+            .script(|_| Outcome::Lose("scripted".into()))
+            .on_open(|number| if number == 0 { Ok(()) } else { Err(DeviceError::OutOfMemory { bytes: 1 }) });
+        let (engine, model) = engine(1, program);
+        let first = model.submit(input(1.0, 1)).unwrap();
+        let second = model.submit(input(2.0, 1));
+        assert!(matches!(first.wait(), Err(ExecutionError::Device { .. })));
+        match second {
+            Ok(ticket) => assert!(ticket.wait().is_err()),
+            Err(refused) => assert!(matches!(refused, SubmitError::NoLanes { .. })),
+        }
+        engine.drain();
+        balance(&model);
+    });
+}
