@@ -70,7 +70,7 @@ pub enum SubmitError {
         model: String,
         /// What does not fit.
         problem: Box<InputError>,
-        /// The inputs as they were given.
+        /// The inputs, by name.
         inputs: Inputs,
     },
     /// The request alone has more samples than may ever wait. Send it in pieces, or allow a longer queue.
@@ -82,7 +82,7 @@ pub enum SubmitError {
         samples: usize,
         /// The queue's bound.
         limit: usize,
-        /// The inputs as they were given.
+        /// The inputs, by name.
         inputs: Inputs,
     },
     /// Too many samples wait. Try again later.
@@ -96,25 +96,25 @@ pub enum SubmitError {
         queued: usize,
         /// The queue's bound.
         limit: usize,
-        /// The inputs as they were given.
+        /// The inputs, by name.
         inputs: Inputs,
     },
     /// The engine is draining and accepts nothing more.
     #[error("the engine is draining and accepts no more requests")]
     Draining {
-        /// The inputs as they were given.
+        /// The inputs, by name.
         inputs: Inputs,
     },
     /// Every lane is retired, because its sessions could not be opened again. Make a new engine.
     #[error("no lane is left: every one is retired after failures of the device; make a new engine")]
     NoLanes {
-        /// The inputs as they were given.
+        /// The inputs, by name.
         inputs: Inputs,
     },
 }
 
 impl SubmitError {
-    /// The inputs as they were given.
+    /// The inputs, by name.
     pub fn into_inputs(self) -> Inputs {
         match self {
             SubmitError::Invalid { inputs, .. }

@@ -158,7 +158,7 @@ impl Job {
         }
         Some(match error {
             Some(error) => Err(error),
-            None => Ok(self.model.outputs(self.samples, outputs)),
+            None => Ok(self.model.outputs(self.samples, join(outputs))),
         })
     }
 }
@@ -231,13 +231,8 @@ pub(crate) fn views<'a>(
 }
 
 impl Loaded {
-    /// The outputs of a request of this many samples from those of its parts, in order.
-    pub(crate) fn outputs(&self, samples: usize, parts: SmallVec<[Buffers; 1]>) -> Outputs {
-        let mut parts = parts.into_iter();
-        let mut joined = parts.next().unwrap_or_default();
-        for part in parts {
-            joined.iter_mut().zip(part).for_each(|(all, rows)| append(all, rows));
-        }
+    /// The outputs of a request of this many samples.
+    pub(crate) fn outputs(&self, samples: usize, buffers: Buffers) -> Outputs {
         let batch = self.signature.batched.then_some(samples);
         let tensor = |(port, data): (&device::Port, Data)| {
             let mut shape = Vec::with_capacity(port.shape.len() + 1);
@@ -245,9 +240,19 @@ impl Loaded {
             shape.extend_from_slice(&port.shape);
             Some(Tensor::new(shape, data).expect("buffers have the length of their port"))
         };
-        let tensors = self.signature.outputs.iter().zip(joined).map(tensor).collect();
+        let tensors = self.signature.outputs.iter().zip(buffers).map(tensor).collect();
         Outputs::new(Arc::clone(&self.signature), tensors)
     }
+}
+
+/// The outputs of a request from those of its parts, in order.
+fn join(parts: SmallVec<[Buffers; 1]>) -> Buffers {
+    let mut parts = parts.into_iter();
+    let mut joined = parts.next().unwrap_or_default();
+    for part in parts {
+        joined.iter_mut().zip(part).for_each(|(all, rows)| append(all, rows));
+    }
+    joined
 }
 
 fn append(all: &mut Data, rows: Data) {

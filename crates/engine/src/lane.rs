@@ -80,7 +80,7 @@ pub(crate) fn infer_inline(dispatch: &Dispatch, lane: Lane, model: &Loaded, vali
     match result {
         Ok(()) => {
             dispatch.release(lane);
-            Ok(model.outputs(valid.samples, [outputs].into_iter().collect()))
+            Ok(model.outputs(valid.samples, outputs))
         }
         Err(fault) => {
             report(model, &lane, &fault);

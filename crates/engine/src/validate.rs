@@ -110,35 +110,42 @@ pub(crate) fn validate<'n>(
     signature: &Signature,
     mut request: Request<'n>,
 ) -> Result<Valid, (InputError, Request<'n>)> {
-    match check(signature, &request) {
+    match arrange(signature, &mut request).and_then(|()| count_samples(signature, &request)) {
         Err(problem) => Err((problem, request)),
         Ok(samples) => {
-            for (i, port) in signature.inputs.iter().enumerate() {
-                if let Some(from) = request.inputs.iter().position(|(name, _)| *name == port.name) {
-                    request.inputs.swap(i, from);
-                }
-            }
             Ok(Valid { inputs: request.inputs.into_iter().map(|(_, tensor)| tensor).collect(), samples })
         }
     }
 }
 
-/// The request's samples.
-fn check(signature: &Signature, request: &Request<'_>) -> Result<usize, InputError> {
-    let expected = || signature.inputs.iter().map(|port| port.name.clone()).collect();
-    for (i, &(name, _)) in request.inputs.iter().enumerate() {
-        if !signature.inputs.iter().any(|port| port.name == name) {
+/// Puts the inputs in order, when each is given once.
+fn arrange(signature: &Signature, request: &mut Request<'_>) -> Result<(), InputError> {
+    let (ports, inputs) = (&signature.inputs, &mut request.inputs);
+    if ports.len() == inputs.len()
+        && ports.iter().zip(inputs.iter()).all(|(port, (name, _))| port.name == *name)
+    {
+        return Ok(());
+    }
+    let expected = || ports.iter().map(|port| port.name.clone()).collect();
+    for (i, &(name, _)) in inputs.iter().enumerate() {
+        if !ports.iter().any(|port| port.name == name) {
             return Err(InputError::Unknown { name: name.to_string(), expected: expected() });
         }
-        if request.inputs[..i].iter().any(|(earlier, _)| *earlier == name) {
+        if inputs[..i].iter().any(|(earlier, _)| *earlier == name) {
             return Err(InputError::Duplicate { name: name.to_string(), expected: expected() });
         }
     }
+    if let Some(port) = ports.iter().find(|port| !inputs.iter().any(|(name, _)| *name == port.name)) {
+        return Err(InputError::Missing { name: port.name.clone(), expected: expected() });
+    }
+    inputs.sort_by_key(|(name, _)| ports.iter().position(|port| port.name == *name));
+    Ok(())
+}
+
+/// The samples of inputs in order.
+fn count_samples(signature: &Signature, request: &Request<'_>) -> Result<usize, InputError> {
     let mut samples = None;
-    for port in &signature.inputs {
-        let Some((_, tensor)) = request.inputs.iter().find(|(name, _)| *name == port.name) else {
-            return Err(InputError::Missing { name: port.name.clone(), expected: expected() });
-        };
+    for (port, (_, tensor)) in signature.inputs.iter().zip(&request.inputs) {
         let got = check_tensor(port, tensor, signature.batched)?;
         let expected = *samples.get_or_insert(got);
         if got != expected {
@@ -203,7 +210,7 @@ mod tests {
                 "input 'mask' has 4 samples along axis 0, but input 'x' has 3",
             ),
             (
-                vec![("mask", zeros(DType::Bool, &[0])), ("x", zeros(DType::F32, &[0, 2]))],
+                vec![("x", zeros(DType::F32, &[0, 2])), ("mask", zeros(DType::Bool, &[0]))],
                 "the request has no sample: axis 0 of its inputs is 0",
             ),
         ];
