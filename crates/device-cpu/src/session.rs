@@ -28,13 +28,15 @@ unsafe impl Send for CpuSession {}
 impl CpuSession {
     pub fn new(program: Arc<CpuProgram>) -> Self {
         let pointers = vec![std::ptr::null_mut(); program.plan.storages.len()];
-        CpuSession { program, arena: Block::default(), pointers }
+        CpuSession { program, arena: Block::empty(), pointers }
     }
 
     fn execute(&mut self, chunk: Chunk, batch: &mut Batch<'_>) -> Result<(), DeviceError> {
         let plan = &self.program.plan;
         let bytes = chunk.samples.saturating_mul(plan.sample_bytes).saturating_add(plan.once_bytes);
-        self.arena.grow(bytes).map_err(|_| DeviceError::OutOfMemory { bytes })?;
+        if self.arena.len_bytes() < bytes {
+            self.arena = Block::zeroed(bytes).map_err(|_| DeviceError::OutOfMemory { bytes })?;
+        }
         let arena = self.arena.as_mut_ptr();
         for (pointer, storage) in self.pointers.iter_mut().zip(&plan.storages) {
             // SAFETY: the arena holds every storage `chunk.samples` times; `Batch::check` has compared the lengths of the

@@ -7,41 +7,8 @@
 
 use super::set::KernelSet;
 use super::vector::Vector;
+use crate::memory::Block;
 use std::sync::Arc;
-
-/// A cache line of values: what packed matrices are aligned to.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct CacheLine([f32; 16]);
-
-/// A zeroed run of `f32`s that begins on a cache line.
-pub(crate) struct AlignedBuffer {
-    lines: Vec<CacheLine>,
-    len: usize,
-}
-
-impl AlignedBuffer {
-    /// `len` zeros.
-    pub fn zeroed(len: usize) -> Self {
-        Self { lines: vec![CacheLine([0.0; 16]); len.div_ceil(16)], len }
-    }
-}
-
-impl std::ops::Deref for AlignedBuffer {
-    type Target = [f32];
-
-    fn deref(&self) -> &[f32] {
-        // SAFETY: the lines hold at least `len` values, one after another.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
-    }
-}
-
-impl std::ops::DerefMut for AlignedBuffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
-    }
-}
 
 /// A weight in PyTorch's layout `[n, k]`, packed once for one instruction set; clones share the panels.
 #[derive(Clone)]
@@ -50,7 +17,7 @@ pub(crate) struct PackedMatrix {
     pub n: usize,
     /// Input features: the rows of the packed matrix.
     pub k: usize,
-    panels: Arc<AlignedBuffer>,
+    panels: Arc<Block>,
 }
 
 impl PackedMatrix {
@@ -60,14 +27,15 @@ impl PackedMatrix {
     /// If `weight` has not `n * k` values.
     pub fn new(set: &KernelSet, weight: &[f32], n: usize, k: usize) -> Self {
         assert_eq!(weight.len(), n * k, "a weight of {n} x {k}");
-        let mut panels = AlignedBuffer::zeroed(panel_floats(set, n, k));
-        pack_rows(set, weight, k, n, k, &mut panels);
+        let bytes = panel_floats(set, n, k) * size_of::<f32>();
+        let mut panels = Block::zeroed(bytes).expect("memory for a second copy of the weight");
+        pack_rows(set, weight, k, n, k, panels.floats_mut());
         Self { n, k, panels: Arc::new(panels) }
     }
 
     /// The panels.
     pub fn panels(&self) -> &[f32] {
-        &self.panels
+        self.panels.floats()
     }
 }
 
