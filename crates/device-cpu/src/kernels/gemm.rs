@@ -4,123 +4,17 @@
 //! stream past each block, and while the last rows of a block use one panel, the next is fetched. Rows are divided
 //! evenly (16 rows are 8 + 8, not 14 + 2). None of this shows in the results: see [`super::tile`].
 //!
-//! [`GemmArgs`] is the checked way in. [`GemmCall`] is what runs, and what a convolution, whose left operand is
-//! addressed through a table, builds for itself.
+//! Operands are given by address and strides, because callers lay many products over the same memory: heads of
+//! attention, windows of a convolution, rows of samples.
 
 use super::activation::Activation;
-use super::pack::PackedMatrix;
 use super::set::KernelSet;
 use super::tile::{self, Tile};
 use super::vector::{Kernel, Vector};
 
-/// `out = activation(left right + bias + residual)`, row-major.
-pub(crate) struct GemmArgs<'a> {
-    /// Rows of `left` and `out`.
-    pub m: usize,
-    /// Columns of `right` and `out`.
-    pub n: usize,
-    /// Columns of `left` and rows of `right`.
-    pub k: usize,
-    /// `[m, k]`.
-    pub left: Rows<'a>,
-    /// `[k, n]`.
-    pub right: Right<'a>,
-    /// `[n]`, if any.
-    pub bias: Option<&'a [f32]>,
-    /// `[m, n]`, if any.
-    pub residual: Option<Rows<'a>>,
-    /// Applied last.
-    pub activation: Activation,
-    /// `[m, n]`.
-    pub out: &'a mut [f32],
-    /// From one row of `out` to the next.
-    pub out_stride: usize,
-}
-
-/// A row-major matrix inside a slice.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    /// The first row, and all that follows.
-    pub data: &'a [f32],
-    /// From one row to the next.
-    pub stride: usize,
-}
-
-/// The right operand of a product.
-pub(crate) enum Right<'a> {
-    /// Panels made for this instruction set by [`super::pack::pack_rows`].
-    Panels(&'a [f32]),
-    /// Plain rows. `scratch` takes [`tail_floats`] values, the part of the last panel that fills no register.
-    Rows { rows: Rows<'a>, scratch: &'a mut [f32] },
-}
-
-impl<'a> From<&'a PackedMatrix> for Right<'a> {
-    fn from(matrix: &'a PackedMatrix) -> Self {
-        Right::Panels(matrix.panels())
-    }
-}
-
 /// The scratch that plain rows need as a right operand of `k` rows and `n` columns.
 pub(crate) fn tail_floats(set: &KernelSet, n: usize, k: usize) -> usize {
     if n.is_multiple_of(set.lanes) { 0 } else { (n % set.panel_columns).next_multiple_of(set.lanes) * k }
-}
-
-impl GemmArgs<'_> {
-    /// Computes the product.
-    ///
-    /// # Panics
-    /// If a slice is too short for the sizes.
-    pub fn run(self, set: &KernelSet) {
-        let Self { m, n, k, .. } = self;
-        if m == 0 || n == 0 {
-            return;
-        }
-        let reach = |rows: usize, stride: usize, columns: usize| (rows - 1) * stride + columns;
-        assert!(reach(m, self.left.stride, k) <= self.left.data.len(), "left operand of {m} x {k}");
-        assert!(
-            reach(m, self.out_stride, n) <= self.out.len() && n <= self.out_stride.max(n),
-            "output of {m} x {n}"
-        );
-        assert!(m == 1 || n <= self.out_stride, "rows of {n} every {} overlap", self.out_stride);
-        assert!(self.bias.is_none_or(|bias| bias.len() >= n), "bias of {n}");
-        if let Some(residual) = self.residual {
-            assert!(reach(m, residual.stride, n) <= residual.data.len(), "residual of {m} x {n}");
-        }
-        let right = match self.right {
-            Right::Panels(panels) => {
-                assert!(super::pack::panel_floats(set, n, k) <= panels.len(), "panels of {k} x {n}");
-                RightPointer::Panels(panels.as_ptr())
-            }
-            Right::Rows { rows, scratch } => {
-                assert!(k == 0 || reach(k, rows.stride, n) <= rows.data.len(), "right operand of {k} x {n}");
-                assert!(tail_floats(set, n, k) <= scratch.len(), "scratch for {k} x {n}");
-                RightPointer::Rows {
-                    data: rows.data.as_ptr(),
-                    stride: rows.stride,
-                    tail: scratch.as_mut_ptr(),
-                }
-            }
-        };
-        let call = GemmCall {
-            samples: 1,
-            m,
-            n,
-            k,
-            left: self.left.data.as_ptr(),
-            left_strides: Strides { sample: 0, row: self.left.stride, column: 1 },
-            left_offsets: std::ptr::null(),
-            left_row_floats: k,
-            right,
-            bias: self.bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
-            residual: self.residual.map_or(std::ptr::null(), |r| r.data.as_ptr()),
-            residual_strides: Strides { sample: 0, row: self.residual.map_or(0, |r| r.stride), column: 1 },
-            activation: self.activation,
-            out: self.out.as_mut_ptr(),
-            out_strides: Strides { sample: 0, row: self.out_stride, column: 1 },
-        };
-        // SAFETY: every operand was checked to have its size; holding a set proves the instruction set.
-        unsafe { (set.gemm)(&call) }
-    }
 }
 
 /// Distances in values.
@@ -185,7 +79,7 @@ const MAX_VALUES: usize = 28 * 16;
 
 static ZEROS: [f32; MAX_COLUMNS] = [0.0; MAX_COLUMNS];
 
-/// The kernel of [`GemmArgs::run`].
+/// Computes a product.
 ///
 /// # Safety
 /// The operands have the sizes that [`GemmCall`] describes.
@@ -420,10 +314,10 @@ impl Kernel for Finish {
             // Rows apart from one another: only the activation is worth a register.
             let values = self.columns * self.rows;
             if !self.residual.is_null() {
-                for index in 0..values {
+                for (index, value) in buffer.iter_mut().enumerate().take(values) {
                     let (column, row) = (index / self.rows, index % self.rows);
                     let at = column * self.residual_strides.column + row * self.residual_strides.row;
-                    buffer[index] += *self.residual.add(at);
+                    *value += *self.residual.add(at);
                 }
             }
             for index in (0..values).step_by(V::LANES) {

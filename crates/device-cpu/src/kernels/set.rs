@@ -83,7 +83,7 @@ impl KernelSet {
 }
 
 kernel_sets! {
-    /// A matrix product; call [`super::gemm::GemmArgs::run`].
+    /// A matrix product; see [`gemm::gemm`].
     gemm: fn(call: &GemmCall) = gemm::gemm;
     /// Packs the rows of a matrix as columns of panels; call [`super::pack::pack_rows`].
     pack: fn(rows: *const f32, row_stride: usize, n: usize, k: usize, panels: *mut f32) = pack::pack;

@@ -6,7 +6,7 @@
 //!
 //! **Traps.** [`Vector::mul_add`] rounds once where the hardware fuses and twice in [`Portable`], so results differ
 //! between instruction sets, but never within one: use vectors for the tail of a row too ([`Vector::load_first`])
-//! rather than scalar arithmetic. NaN: [`Vector::max`] and [`Vector::min`] propagate it from either side;
+//! rather than scalar arithmetic. NaN: [`Vector::max`] propagates it from either side;
 //! [`Vector::at_least`] and [`Vector::at_most`] are one instruction and propagate it from `self`.
 
 #[cfg(target_arch = "x86_64")]
@@ -62,8 +62,8 @@ pub(crate) trait Vector: Copy {
         let mut lanes = [0.0; 16];
         // SAFETY: the caller's promise that these values are readable; there are at most 16 lanes.
         unsafe {
-            for j in begin..end {
-                lanes[j] = *from.wrapping_add(j);
+            for (j, lane) in lanes.iter_mut().enumerate().take(end).skip(begin) {
+                *lane = *from.wrapping_add(j);
             }
             Self::load(lanes.as_ptr())
         }
@@ -84,8 +84,6 @@ pub(crate) trait Vector: Copy {
 
     /// The larger, or NaN if either is NaN.
     unsafe fn max(self, b: Self) -> Self;
-    /// The smaller, or NaN if either is NaN.
-    unsafe fn min(self, b: Self) -> Self;
     /// The larger of `self` and a bound that is not NaN; a NaN in `self` stays.
     unsafe fn at_least(self, bound: Self) -> Self;
     /// The smaller of `self` and a bound that is not NaN; a NaN in `self` stays.
@@ -93,8 +91,6 @@ pub(crate) trait Vector: Copy {
 
     /// The nearest integer, ties to even.
     unsafe fn round(self) -> Self;
-    /// The largest integer that is not larger.
-    unsafe fn floor(self) -> Self;
     /// `self * 2^n` for integral `n`, rounded once for `|self|` in about [0.5, 2]: overflows to infinity,
     /// underflows through the denormals to 0.
     unsafe fn scale_by_pow2(self, n: Self) -> Self;

@@ -1,9 +1,115 @@
 //! Products against `f64`, and the independence of a row from its neighbours, on every instruction set.
 
 use super::*;
-use crate::kernels::pack::{pack_rows, panel_floats};
+use crate::kernels::pack::{PackedMatrix, pack_rows, panel_floats};
+use crate::kernels::set::KernelSet;
 use crate::kernels::test_values::values;
 use proptest::prelude::*;
+
+/// `out = activation(left right + bias + residual)`, row-major.
+struct GemmArgs<'a> {
+    /// Rows of `left` and `out`.
+    m: usize,
+    /// Columns of `right` and `out`.
+    n: usize,
+    /// Columns of `left` and rows of `right`.
+    k: usize,
+    /// `[m, k]`.
+    left: Rows<'a>,
+    /// `[k, n]`.
+    right: Right<'a>,
+    /// `[n]`, if any.
+    bias: Option<&'a [f32]>,
+    /// `[m, n]`, if any.
+    residual: Option<Rows<'a>>,
+    /// Applied last.
+    activation: Activation,
+    /// `[m, n]`.
+    out: &'a mut [f32],
+    /// From one row of `out` to the next.
+    out_stride: usize,
+}
+
+/// A row-major matrix inside a slice.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    /// The first row, and all that follows.
+    data: &'a [f32],
+    /// From one row to the next.
+    stride: usize,
+}
+
+/// The right operand of a product.
+enum Right<'a> {
+    /// Panels made for this instruction set.
+    Panels(&'a [f32]),
+    /// Plain rows. `scratch` takes [`tail_floats`] values, the part of the last panel that fills no register.
+    Rows { rows: Rows<'a>, scratch: &'a mut [f32] },
+}
+
+impl<'a> From<&'a PackedMatrix> for Right<'a> {
+    fn from(matrix: &'a PackedMatrix) -> Self {
+        Right::Panels(matrix.panels())
+    }
+}
+
+impl GemmArgs<'_> {
+    /// Computes the product.
+    ///
+    /// # Panics
+    /// If a slice is too short for the sizes.
+    fn run(self, set: &KernelSet) {
+        let Self { m, n, k, .. } = self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        let reach = |rows: usize, stride: usize, columns: usize| (rows - 1) * stride + columns;
+        assert!(reach(m, self.left.stride, k) <= self.left.data.len(), "left operand of {m} x {k}");
+        assert!(
+            reach(m, self.out_stride, n) <= self.out.len() && n <= self.out_stride.max(n),
+            "output of {m} x {n}"
+        );
+        assert!(m == 1 || n <= self.out_stride, "rows of {n} every {} overlap", self.out_stride);
+        assert!(self.bias.is_none_or(|bias| bias.len() >= n), "bias of {n}");
+        if let Some(residual) = self.residual {
+            assert!(reach(m, residual.stride, n) <= residual.data.len(), "residual of {m} x {n}");
+        }
+        let right = match self.right {
+            Right::Panels(panels) => {
+                assert!(panel_floats(set, n, k) <= panels.len(), "panels of {k} x {n}");
+                RightPointer::Panels(panels.as_ptr())
+            }
+            Right::Rows { rows, scratch } => {
+                assert!(k == 0 || reach(k, rows.stride, n) <= rows.data.len(), "right operand of {k} x {n}");
+                assert!(tail_floats(set, n, k) <= scratch.len(), "scratch for {k} x {n}");
+                RightPointer::Rows {
+                    data: rows.data.as_ptr(),
+                    stride: rows.stride,
+                    tail: scratch.as_mut_ptr(),
+                }
+            }
+        };
+        let call = GemmCall {
+            samples: 1,
+            m,
+            n,
+            k,
+            left: self.left.data.as_ptr(),
+            left_strides: Strides { sample: 0, row: self.left.stride, column: 1 },
+            left_offsets: std::ptr::null(),
+            left_row_floats: k,
+            right,
+            bias: self.bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            residual: self.residual.map_or(std::ptr::null(), |r| r.data.as_ptr()),
+            residual_strides: Strides { sample: 0, row: self.residual.map_or(0, |r| r.stride), column: 1 },
+            activation: self.activation,
+            out: self.out.as_mut_ptr(),
+            out_strides: Strides { sample: 0, row: self.out_stride, column: 1 },
+        };
+        // SAFETY: every operand was checked to have its size; holding a set proves the instruction set.
+        unsafe { (set.gemm)(&call) }
+    }
+}
 
 /// One product, its operands laid out with gaps.
 struct Case {

@@ -119,10 +119,6 @@ impl Vector for Avx2 {
         unsafe { self.select_nan(self, Self(_mm256_max_ps(self.0, b.0))) }
     }
     #[inline(always)]
-    unsafe fn min(self, b: Self) -> Self {
-        unsafe { self.select_nan(self, Self(_mm256_min_ps(self.0, b.0))) }
-    }
-    #[inline(always)]
     unsafe fn at_least(self, bound: Self) -> Self {
         Self(unsafe { _mm256_max_ps(bound.0, self.0) })
     }
@@ -133,10 +129,6 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn round(self) -> Self {
         Self(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
-    }
-    #[inline(always)]
-    unsafe fn floor(self) -> Self {
-        Self(unsafe { _mm256_floor_ps(self.0) })
     }
     #[inline(always)]
     unsafe fn scale_by_pow2(self, n: Self) -> Self {

@@ -138,10 +138,6 @@ impl Vector for Avx512 {
         unsafe { self.select_nan(self, Self(_mm512_max_ps(self.0, b.0))) }
     }
     #[inline(always)]
-    unsafe fn min(self, b: Self) -> Self {
-        unsafe { self.select_nan(self, Self(_mm512_min_ps(self.0, b.0))) }
-    }
-    #[inline(always)]
     unsafe fn at_least(self, bound: Self) -> Self {
         Self(unsafe { _mm512_max_ps(bound.0, self.0) })
     }
@@ -152,10 +148,6 @@ impl Vector for Avx512 {
     #[inline(always)]
     unsafe fn round(self) -> Self {
         Self(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
-    }
-    #[inline(always)]
-    unsafe fn floor(self) -> Self {
-        Self(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0) })
     }
     #[inline(always)]
     unsafe fn scale_by_pow2(self, n: Self) -> Self {

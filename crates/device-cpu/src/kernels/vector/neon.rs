@@ -99,24 +99,16 @@ impl Vector for Neon {
         Self(unsafe { vmaxq_f32(self.0, b.0) })
     }
     #[inline(always)]
-    unsafe fn min(self, b: Self) -> Self {
-        Self(unsafe { vminq_f32(self.0, b.0) })
-    }
-    #[inline(always)]
     unsafe fn at_least(self, bound: Self) -> Self {
         unsafe { self.max(bound) }
     }
     #[inline(always)]
     unsafe fn at_most(self, bound: Self) -> Self {
-        unsafe { self.min(bound) }
+        Self(unsafe { vminq_f32(self.0, bound.0) })
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
         Self(unsafe { vrndnq_f32(self.0) })
-    }
-    #[inline(always)]
-    unsafe fn floor(self) -> Self {
-        Self(unsafe { vrndmq_f32(self.0) })
     }
     #[inline(always)]
     unsafe fn scale_by_pow2(self, n: Self) -> Self {

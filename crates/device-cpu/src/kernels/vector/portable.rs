@@ -109,10 +109,6 @@ impl Vector for Portable {
         Self(from_fn(|i| max(self.0[i], b.0[i])))
     }
     #[inline(always)]
-    unsafe fn min(self, b: Self) -> Self {
-        Self(from_fn(|i| min(self.0[i], b.0[i])))
-    }
-    #[inline(always)]
     unsafe fn at_least(self, bound: Self) -> Self {
         Self(from_fn(|i| max(self.0[i], bound.0[i])))
     }
@@ -123,13 +119,6 @@ impl Vector for Portable {
     #[inline(always)]
     unsafe fn round(self) -> Self {
         Self(from_fn(|i| round(self.0[i])))
-    }
-    #[inline(always)]
-    unsafe fn floor(self) -> Self {
-        Self(from_fn(|i| {
-            let rounded = round(self.0[i]);
-            if rounded > self.0[i] { rounded - 1.0 } else { rounded }
-        }))
     }
     #[inline(always)]
     unsafe fn scale_by_pow2(self, n: Self) -> Self {
