@@ -54,7 +54,7 @@ pub struct Bench {
     /// Lanes of the engine [default: one a core]
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<usize>,
-    /// Time of each measurement [default: 0.2]
+    /// Time of each measurement [default: 0.15, with --quick 0.05]
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Fewer and smaller models, fewer points, less time for each: seconds in all

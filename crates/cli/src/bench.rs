@@ -23,7 +23,7 @@ const FULL: Defaults = Defaults {
     models: &["linear", "linear-2048", "mlp", "conv1d", "tlayer", "t6", "speech", "translation"],
     callers: &[1, 2, 4, 8, 16],
     batches: &[1, 2, 4, 8, 16, 32, 64, 128, 256],
-    seconds: 0.2,
+    seconds: 0.15,
 };
 
 const QUICK: Defaults = Defaults {

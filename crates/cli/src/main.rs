@@ -38,10 +38,19 @@ fn main() -> ExitCode {
         Ok(Verdict::Right) => ExitCode::SUCCESS,
         Ok(Verdict::Wrong) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", message(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// An error and its causes, but not a cause that the error above it has already told.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message.as_str() {
+        "" => cause,
+        told if told.ends_with(&cause) => message,
+        told => format!("{told}: {cause}"),
+    })
 }
 
 /// The command line as it was typed.

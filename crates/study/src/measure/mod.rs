@@ -2,8 +2,11 @@
 //!
 //! A measurement by time has no edges. Each caller warms up, measures from the end of one of its calls to the end of another,
 //! and goes on calling, unmeasured, until the last caller has measured: nobody is measured while others have not begun or
-//! have already left. The rate is the sum of the callers' rates. A measurement by calls is over when its calls are made; its rate
-//! is over the time from the first call to the last answer.
+//! have already left. The rate is the callers' mean rate times their number. A measurement by calls is over when its calls are
+//! made; its rate is over the time from the first call to the last answer.
+//!
+//! **Traps.** The mean rate is all calls over all time, not a mean of rates: with more callers than cores, a caller that is
+//! never interrupted inside a call would count as if it had a core of its own.
 //!
 //! Every call is checked and counted, the unmeasured ones too.
 
@@ -72,6 +75,8 @@ pub(crate) struct Tally {
     pub(crate) calls_per_s: f64,
     /// Measured calls.
     pub(crate) measured: u64,
+    /// What all callers together needed for them.
+    pub(crate) time: Duration,
     /// Times of the measured calls.
     pub(crate) latencies: Latencies,
     /// Calls made, unmeasured ones included.
@@ -126,8 +131,8 @@ impl Tally {
     }
 
     fn merge(&mut self, other: Tally) {
-        self.calls_per_s += other.calls_per_s;
         self.measured += other.measured;
+        self.time += other.time;
         self.latencies.merge(&other.latencies);
         self.expected += other.expected;
         self.completed += other.completed;
@@ -139,7 +144,8 @@ impl Tally {
 
 /// Lets every caller call from a thread of its own until all have measured.
 pub(crate) fn drive<C: Caller>(callers: Vec<C>, length: Length, clock: Clock) -> Result<Tally, StudyError> {
-    let measuring = AtomicUsize::new(callers.len());
+    let count = callers.len();
+    let (warming_up, measuring) = (AtomicUsize::new(count), AtomicUsize::new(count));
     let gate = RwLock::new(());
     thread::scope(|scope| {
         // Opened, by being dropped, when every thread is there, and also when one could not be started.
@@ -147,10 +153,10 @@ pub(crate) fn drive<C: Caller>(callers: Vec<C>, length: Length, clock: Clock) ->
         let mut threads = Vec::with_capacity(callers.len());
         for (index, mut caller) in callers.into_iter().enumerate() {
             let builder = thread::Builder::new().name(format!("caller-{index}"));
-            let (measuring, gate) = (Measuring(&measuring), &gate);
+            let (phases, gate) = ([&warming_up, &measuring].map(Phase), &gate);
             let body = move || {
                 drop(gate.read());
-                call_again_and_again(&mut caller, length, clock, measuring)
+                call_again_and_again(&mut caller, length, clock, phases)
             };
             threads.push(builder.spawn_scoped(scope, body).map_err(StudyError::Thread)?);
         }
@@ -163,17 +169,27 @@ pub(crate) fn drive<C: Caller>(callers: Vec<C>, length: Length, clock: Clock) ->
             all.merge(tally);
             span = span.map(|(first, last)| (first.min(start), last.max(end))).or(Some((start, end)));
         }
-        if let (Length::Calls(_), Clock::Wall, Some((start, end))) = (length, clock, span) {
-            all.calls_per_s = rate(all.measured, end - start);
-        }
+        all.calls_per_s = match (length, clock, span) {
+            (Length::Calls(_), Clock::Wall, Some((start, end))) => rate(all.measured, end - start),
+            _ => rate(all.measured, all.time) * count as f64,
+        };
         Ok(all)
     })
 }
 
-/// How many callers still measure. One that is dropped, by a panic or because its thread was never started, no longer does.
-struct Measuring<'a>(&'a AtomicUsize);
+/// How many callers are still in a phase. One that is dropped, at its end, by a panic, or because its thread was never started, no
+/// longer is.
+struct Phase<'a>(&'a AtomicUsize);
 
-impl Drop for Measuring<'_> {
+impl<'a> Phase<'a> {
+    /// Ends the phase for this caller; whether others are still in it can be asked from now on.
+    fn end(self) -> impl Fn() -> bool + use<'a> {
+        let callers = self.0;
+        move || callers.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Phase<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -183,12 +199,16 @@ fn call_again_and_again(
     caller: &mut impl Caller,
     length: Length,
     clock: Clock,
-    measuring: Measuring<'_>,
+    [warming_up, measuring]: [Phase<'_>; 2],
 ) -> (Tally, (Instant, Instant)) {
     let mut tally = Tally::default();
     if let Some(warm_up) = length.warm_up() {
         let start = Instant::now();
         while tally.expected == 0 || start.elapsed() < warm_up {
+            tally.count(caller.call().verdict);
+        }
+        let others_warm_up = warming_up.end();
+        while others_warm_up() {
             tally.count(caller.call().verdict);
         }
     }
@@ -200,14 +220,12 @@ fn call_again_and_again(
         tally.measure(answer);
     }
     let end = Instant::now();
-    let time = match clock {
+    tally.time = match clock {
         Clock::InCalls => in_calls,
         Clock::Wall => end - start,
     };
-    tally.calls_per_s = rate(tally.measured, time);
-    let others = measuring.0;
-    drop(measuring);
-    while matches!(length, Length::Time(_)) && others.load(Ordering::Relaxed) > 0 {
+    let others_measure = measuring.end();
+    while matches!(length, Length::Time(_)) && others_measure() {
         tally.count(caller.call().verdict);
     }
     (tally, (start, end))
@@ -257,12 +275,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_the_sum_over_the_callers() {
+    fn a_rate_is_that_of_all_callers() {
         let callers = (0..3).map(|_| scripted(Duration::from_millis(10))).collect();
         let tally = drive(callers, Length::Time(Duration::from_millis(60)), Clock::InCalls).unwrap();
         assert!((tally.calls_per_s - 300.0).abs() < 1e-3, "{}", tally.calls_per_s);
         assert!(tally.expected > tally.measured, "the warm-up is counted and not measured");
         assert_eq!(tally.expected, tally.completed + tally.errors);
+    }
+
+    #[test]
+    fn a_caller_that_is_never_interrupted_does_not_count_as_many() {
+        let mut callers: Vec<_> = (0..4).map(|_| scripted(Duration::from_millis(20))).collect();
+        callers[0].time = Duration::from_micros(1);
+        let tally = drive(callers, Length::Calls(5), Clock::InCalls).unwrap();
+        let expected = 4.0 * 20.0 / (3.0 * 0.1 + 5e-6);
+        assert!((tally.calls_per_s / expected - 1.0).abs() < 1e-6, "{} a second", tally.calls_per_s);
     }
 
     #[test]
