@@ -82,7 +82,8 @@ fn inline() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut input_only = || drop(black_box(sample()));
     let mut through_engine = || drop(model.infer([("x", sample())]).expect("computes"));
-    let mut table: [(&str, &mut dyn FnMut(), Vec<f64>, f64); 3] = [
+    type Row<'a> = (&'a str, &'a mut dyn FnMut(), Vec<f64>, f64);
+    let mut table: [Row<'_>; 3] = [
         ("bare session", &mut bare, Vec::new(), 0.0),
         ("making the input", &mut input_only, Vec::new(), 0.0),
         ("infer, with its input", &mut through_engine, Vec::new(), 0.0),

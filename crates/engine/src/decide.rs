@@ -111,11 +111,9 @@ mod tests {
 
     #[test]
     fn a_table_of_decisions() {
-        let line = |oldest, max_samples, samples: &[usize]| Line {
-            oldest,
-            max_samples,
-            samples: samples.to_vec().into_iter(),
-        };
+        fn line(oldest: u64, max_samples: usize, samples: &[usize]) -> Line<impl Iterator<Item = usize>> {
+            Line { oldest, max_samples, samples: samples.iter().copied() }
+        }
         let load = |lanes, waiting, running| Load { lanes, waiting, running };
         let plenty = load(1, 0, 1000);
         let cases = [

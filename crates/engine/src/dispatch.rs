@@ -256,7 +256,7 @@ impl Dispatch {
         let on_a_lane = self.is_on_a_lane();
         let mut state = lock(&self.state);
         state.phase = state.phase.max(Phase::Draining);
-        while !on_a_lane && !(state.queue.is_empty() && state.idle.len() == state.alive) {
+        while !(on_a_lane || state.is_settled()) {
             state = self.settled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
@@ -286,6 +286,11 @@ impl Dispatch {
 }
 
 impl State {
+    /// Whether everything accepted is answered.
+    fn is_settled(&self) -> bool {
+        self.queue.is_empty() && self.idle.len() == self.alive
+    }
+
     /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once.
     fn call(&mut self, lane: Lane) -> Option<Thread> {
         let post = &mut self.posts[lane.index()];

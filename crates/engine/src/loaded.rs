@@ -25,8 +25,11 @@ pub(crate) struct Loaded {
     pub(crate) line: usize,
     pub(crate) counters: Counters,
     program: Arc<dyn Program>,
-    sessions: Box<[Mutex<Option<Box<dyn Session>>>]>,
+    sessions: Box<[Mutex<Slot>]>,
 }
+
+/// A lane's session; `None` when it could not be opened again.
+type Slot = Option<Box<dyn Session>>;
 
 /// A failed execution.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl Loaded {
         }
     }
 
-    fn session(&self, lane: &Lane) -> MutexGuard<'_, Option<Box<dyn Session>>> {
+    fn session(&self, lane: &Lane) -> MutexGuard<'_, Slot> {
         match self.sessions[lane.index()].try_lock() {
             Ok(session) => session,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

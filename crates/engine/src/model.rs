@@ -75,8 +75,8 @@ impl Model {
         Ok(Ticket::new(job, Arc::clone(&self.engine.dispatch), numbers))
     }
 
-    fn check(&self, request: Request<'_>) -> Result<Valid, SubmitError> {
-        validate(&self.loaded.signature, request).map_err(|(problem, request)| {
+    fn check(&self, mut request: Request<'_>) -> Result<Valid, SubmitError> {
+        validate(&self.loaded.signature, &mut request).map_err(|problem| {
             self.loaded.counters.invalid.add(1);
             let (model, inputs) = (self.loaded.name.clone(), request.into_inputs());
             SubmitError::Invalid { model, problem: Box::new(problem), inputs }

@@ -105,17 +105,12 @@ pub(crate) struct Valid {
     pub(crate) samples: usize,
 }
 
-/// Puts the inputs of a request in the signature's order; gives the request back when it does not fit.
-pub(crate) fn validate<'n>(
-    signature: &Signature,
-    mut request: Request<'n>,
-) -> Result<Valid, (InputError, Request<'n>)> {
-    match arrange(signature, &mut request).and_then(|()| count_samples(signature, &request)) {
-        Err(problem) => Err((problem, request)),
-        Ok(samples) => {
-            Ok(Valid { inputs: request.inputs.into_iter().map(|(_, tensor)| tensor).collect(), samples })
-        }
-    }
+/// Takes the inputs of a request that fits, in the signature's order; leaves them where they are when it does not.
+pub(crate) fn validate(signature: &Signature, request: &mut Request<'_>) -> Result<Valid, InputError> {
+    arrange(signature, request)?;
+    let samples = count_samples(signature, request)?;
+    let inputs = std::mem::take(&mut request.inputs);
+    Ok(Valid { inputs: inputs.into_iter().map(|(_, tensor)| tensor).collect(), samples })
 }
 
 /// Puts the inputs in order, when each is given once.
@@ -215,7 +210,8 @@ mod tests {
             ),
         ];
         for (inputs, expected) in cases {
-            let (problem, request) = validate(&signature(true), Request::new(inputs.clone())).unwrap_err();
+            let mut request = Request::new(inputs.clone());
+            let problem = validate(&signature(true), &mut request).unwrap_err();
             assert_eq!(problem.to_string(), expected);
             assert_eq!(request.inputs.into_vec(), inputs);
         }
@@ -226,7 +222,7 @@ mod tests {
         let (x, mask) = (zeros(DType::F32, &[3, 2]), zeros(DType::Bool, &[3]));
         for inputs in [[("x", x.clone()), ("mask", mask.clone())], [("mask", mask.clone()), ("x", x.clone())]]
         {
-            let valid = validate(&signature(true), Request::new(inputs)).unwrap();
+            let valid = validate(&signature(true), &mut Request::new(inputs)).unwrap();
             assert_eq!(valid.samples, 3);
             assert_eq!(valid.inputs[..], [x.clone(), mask.clone()]);
         }
@@ -237,8 +233,8 @@ mod tests {
         let request = |shape: &[usize]| {
             Request::new([("x", zeros(DType::F32, shape)), ("mask", zeros(DType::Bool, &[]))])
         };
-        assert_eq!(validate(&signature(false), request(&[2])).unwrap().samples, 1);
-        let (problem, _) = validate(&signature(false), request(&[1, 2])).unwrap_err();
+        assert_eq!(validate(&signature(false), &mut request(&[2])).unwrap().samples, 1);
+        let problem = validate(&signature(false), &mut request(&[1, 2])).unwrap_err();
         assert_eq!(problem.to_string(), "input 'x': expected shape [2], got [1, 2]");
     }
 }

@@ -135,10 +135,9 @@ fn run(callers: u64, requests: usize, lanes: usize, queue_samples: usize, drain_
     assert_eq!(sum(|m| m.completed + m.failed + m.cancelled), accepted);
     assert!(sum(|m| m.cancelled) <= dropped);
     assert_eq!(sum(|m| m.refused.queue_full + m.refused.draining + m.refused.too_large), refused);
-    assert!(sum(|m| m.completed) > 0 && answered > 0);
     if drain_after.is_none() {
-        assert!(sum(|m| m.failed) > 0, "no fault was met");
-        assert!(dropped > 0);
+        let (completed, failed) = (sum(|m| m.completed), sum(|m| m.failed));
+        assert!(completed > 0 && failed > 0 && answered > 0 && dropped > 0, "some kind of end was not met");
     }
 }
 
