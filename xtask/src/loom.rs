@@ -6,7 +6,7 @@ use crate::shell::Command;
 
 pub fn check() -> Result<()> {
     Command::new("cargo")
-        .args(["test", "--package", "paceline-engine", "--release", "--test", "loom"])
+        .args(["test", "--package", "paceline-engine", "--release", "--test", "loom_*"])
         .args(["--target-dir", "target/loom"])
         .env("RUSTFLAGS", "--cfg loom")
         .run()
