@@ -86,15 +86,22 @@ impl Shape {
         self.0.iter().map(|d| d.resolve(batch)).collect()
     }
 
-    /// Elements in one sample (all elements, when no axis is a batch dimension); `None` when that overflows.
+    /// Elements in one sample (all elements, when no axis is a batch dimension); `None` when the product of any of the axes
+    /// overflows, so that strides and sizes of parts need no care of their own, even beside an axis of length 0.
     pub fn elements_per_sample(&self) -> Option<usize> {
-        self.0.iter().try_fold(1usize, |n, d| n.checked_mul(d.per_sample()))
+        checked_elements(self.0.iter().map(|d| d.per_sample()))
     }
 
     /// The lengths, when none depends on the batch.
     pub fn fixed(&self) -> Option<Vec<usize>> {
         self.batch_axis().is_none().then(|| self.resolve(1))
     }
+}
+
+/// Number of elements of a shape; `None` when the product of its lengths, those of 0 left out, overflows.
+pub(crate) fn checked_elements(lengths: impl Iterator<Item = usize> + Clone) -> Option<usize> {
+    let product = lengths.clone().try_fold(1usize, |n, length| n.checked_mul(length.max(1)))?;
+    Some(if lengths.into_iter().any(|length| length == 0) { 0 } else { product })
 }
 
 impl<D: Into<Dim>, const R: usize> From<[D; R]> for Shape {

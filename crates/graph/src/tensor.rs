@@ -1,6 +1,7 @@
 //! Owned, dense, row-major tensors.
 
 use crate::DType;
+use crate::dim::checked_elements;
 
 /// A dense row-major tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,9 +185,7 @@ impl Tensor {
 
 /// Number of elements of a shape; an error where that, in bytes, does not fit in `isize`.
 fn elements(shape: &[usize]) -> Result<usize, TensorError> {
-    shape
-        .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(d))
+    checked_elements(shape.iter().copied())
         .filter(|&n| n <= isize::MAX as usize / 8)
         .ok_or_else(|| TensorError::TooLarge { shape: shape.to_vec() })
 }
