@@ -45,9 +45,9 @@ pub(crate) fn place(storages: &mut [Storage], steps: &[PlannedStep]) -> Option<A
                 .map(|&(_, from, to)| (from, to))
                 .collect();
             met.sort_unstable();
-            let mut at = 0;
+            let mut at = 0usize;
             for (from, to) in met {
-                if at + length <= from {
+                if at.checked_add(length)? <= from {
                     break;
                 }
                 at = at.max(to);

@@ -32,7 +32,7 @@ pub(crate) type Unsupported = String;
 
 /// Arena bytes beyond which a chunk gets no further sample: what fits in a core's level-2 cache with its weights' panel.
 const CHUNK_BYTES: usize = 2 << 20;
-/// Scratch beyond which a graph is refused.
+/// Arena bytes for one sample beyond which a graph is refused; also the largest value.
 const LIMIT_BYTES: usize = 8 << 30;
 
 /// The plan of a simplified graph.
@@ -42,6 +42,7 @@ pub(crate) fn lower(
     max_batch: usize,
     device: &str,
 ) -> Result<Plan, CompileError> {
+    check_sizes(graph)?;
     let mut lowering = Lowering::new(graph, kernels);
     let mut unsupported = Vec::new();
     for node in graph.nodes() {
@@ -58,6 +59,20 @@ pub(crate) fn lower(
     }
     lowering.return_outputs();
     lowering.finish(max_batch)
+}
+
+/// Refuses values that no arena can hold, before anything is computed from their sizes: what is left is small enough for
+/// strides, scratch and offsets not to overflow.
+fn check_sizes(graph: &Graph) -> Result<(), CompileError> {
+    let computed = graph.values().iter().filter(|info| !matches!(info.source, Source::Constant(_)));
+    let bytes = computed.map(|info| {
+        let elements = info.ty.shape.elements_per_sample().unwrap_or(usize::MAX);
+        elements.saturating_mul(info.ty.dtype.size_bytes())
+    });
+    match bytes.max() {
+        Some(bytes) if bytes > LIMIT_BYTES => Err(CompileError::TooLarge { bytes, limit: LIMIT_BYTES }),
+        _ => Ok(()),
+    }
 }
 
 /// The state of lowering one graph.
@@ -97,6 +112,14 @@ impl<'g> Lowering<'g> {
     }
 
     fn lower_node(&mut self, node: &Node) -> Result<(), Unsupported> {
+        let is_empty = |&value: &Value| self.graph.value(value).ty.shape.elements_per_sample() == Some(0);
+        if node.outputs.iter().all(is_empty) {
+            // Nothing is computed, and no kernel is asked to walk along the axes beside one of length 0.
+            for &value in &node.outputs {
+                self.destination(value);
+            }
+            return Ok(());
+        }
         match &node.op {
             Op::MatMul(_) => self.matmul(node),
             Op::Linear(op) => self.linear(node, op),
@@ -139,6 +162,11 @@ impl<'g> Lowering<'g> {
     pub fn dense_input(&mut self, node: &Node, index: usize) -> Operand {
         let operand = self.input(node, index);
         self.dense(operand)
+    }
+
+    /// The operand of an optional input, if it is given, copied first when its elements are not in row-major order.
+    pub fn optional_dense(&mut self, node: &Node, index: usize) -> Option<Operand> {
+        self.optional(node, index).map(|operand| self.dense(operand))
     }
 
     /// The constant behind input `index`, if it is one.

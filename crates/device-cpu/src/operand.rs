@@ -64,13 +64,15 @@ impl Operand {
         }
     }
 
-    /// Elements `start, start + step, ...` of one axis, `length` of them.
+    /// Elements `start, start + step, ...` of one axis, `length` of them. With fewer than two, `step` may be anything.
     pub fn sliced(&self, axis: usize, start: usize, step: usize, length: usize) -> Self {
         let mut view = self.clone();
         if length > 0 {
             view.slot.offset += start * self.strides[axis];
         }
-        view.strides[axis] *= step;
+        if length > 1 {
+            view.strides[axis] *= step;
+        }
         view.shape[axis] = length;
         view
     }

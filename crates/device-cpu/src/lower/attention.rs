@@ -1,6 +1,6 @@
 //! Attention: query, key and value rows are read where they are, as slices of a joint projection or apart.
 
-use paceline_graph::{Attention, DType, Node};
+use paceline_graph::{Attention, Node};
 
 use super::{Lowering, Unsupported};
 use crate::kernels::attention::{self as kernel, HeadRows, KeyPadding, Mask, scratch_floats};
@@ -11,8 +11,7 @@ impl Lowering<'_> {
     pub fn attention(&mut self, node: &Node, op: &Attention) -> Result<(), Unsupported> {
         let [q, k, v] = [0, 1, 2].map(|index| self.contiguous_rows(node, index));
         let mask = self.optional(node, 3);
-        let key_padding = self.optional(node, 4).map(|padding| self.dense(padding));
-        debug_assert!(key_padding.as_ref().is_none_or(|padding| padding.dtype == DType::Bool));
+        let key_padding = self.optional_dense(node, 4);
         let y = self.destination(node.outputs[0]);
         let [outer, queries, width] = y.shape[..] else { unreachable!("shape rules ask for three axes") };
         let keys = k.shape[1];
@@ -24,7 +23,8 @@ impl Lowering<'_> {
             keys,
             head_size,
             value_size: width / op.heads,
-            scale: op.scale.unwrap_or(1.0 / (head_size as f32).sqrt()),
+            // Heads without width score 0, whatever the scale; an infinite one would make that NaN.
+            scale: op.scale.unwrap_or(1.0 / (head_size.max(1) as f32).sqrt()),
             causal: op.causal,
             q: Rows::of(&q),
             k: Rows::of(&k),

@@ -25,9 +25,14 @@ impl Lowering<'_> {
             padding: two(&op.padding, (0, 0)),
             dilation: two(&op.dilation, 1),
         };
+        if shape.input.contains(&0) {
+            return Err(
+                "an image of nothing but padding has no kernel here; give it at least one element".into()
+            );
+        }
         let spatial = [0, 1].map(|i| shape.input[i] + shape.padding[i].0 + shape.padding[i].1);
         check_image(shape.channels_in / op.groups, &spatial)?;
-        let residual = self.optional(node, 3);
+        let residual = self.optional_dense(node, 3);
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
         let scratch = packed.scratch_floats();
         let activation = op.activation.into();
@@ -67,8 +72,7 @@ impl Lowering<'_> {
         scratch_floats: usize,
         run: impl Fn(ConvArgs<'_>) + Send + Sync + 'static,
     ) {
-        let bias = self.optional(node, 2).map(|bias| self.dense(bias));
-        let residual = residual.map(|residual| self.dense(residual));
+        let bias = self.optional_dense(node, 2);
         let y = self.destination(node.outputs[0]);
         let step = ConvStep {
             run,

@@ -22,7 +22,7 @@ impl Lowering<'_> {
 
     pub fn layer_norm(&mut self, node: &Node, op: &LayerNorm) -> Result<(), Unsupported> {
         let x = self.dense_input(node, 0);
-        let (weight, bias) = (self.shared_parameter(node, 1)?, self.shared_parameter(node, 2)?);
+        let (weight, bias) = (self.optional_dense(node, 1), self.optional_dense(node, 2));
         let y = self.destination(node.outputs[0]);
         let (rows, len) = rows(&x.shape, op.axes);
         let (weight_slot, bias_slot) = (slot(&weight), slot(&bias));
@@ -40,7 +40,7 @@ impl Lowering<'_> {
 
     pub fn rms_norm(&mut self, node: &Node, op: &RmsNorm) -> Result<(), Unsupported> {
         let x = self.dense_input(node, 0);
-        let weight = self.shared_parameter(node, 1)?;
+        let weight = self.optional_dense(node, 1);
         let y = self.destination(node.outputs[0]);
         let (rows, len) = rows(&x.shape, op.axes);
         let weight_slot = slot(&weight);
@@ -58,7 +58,7 @@ impl Lowering<'_> {
 
     pub fn group_norm(&mut self, node: &Node, op: &GroupNorm) -> Result<(), Unsupported> {
         let x = self.dense_input(node, 0);
-        let (weight, bias) = (self.shared_parameter(node, 1)?, self.shared_parameter(node, 2)?);
+        let (weight, bias) = (self.optional_dense(node, 1), self.optional_dense(node, 2));
         let y = self.destination(node.outputs[0]);
         let (outer, channels, inner) = around(&x.shape, 1, 1);
         let sizes = (op.groups, channels / op.groups, inner);
@@ -109,18 +109,6 @@ impl Lowering<'_> {
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
-    }
-
-    /// An optional parameter, dense and the same for every sample.
-    fn shared_parameter(&mut self, node: &Node, index: usize) -> Result<Option<Operand>, Unsupported> {
-        match self.optional(node, index) {
-            Some(parameter) if parameter.every_sample => {
-                Err("a weight or bias may not differ from sample to sample here; multiply or add it instead"
-                    .into())
-            }
-            Some(parameter) => Ok(Some(self.dense(parameter))),
-            None => Ok(None),
-        }
     }
 }
 

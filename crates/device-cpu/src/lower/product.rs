@@ -13,8 +13,7 @@ use crate::plan::{Frame, Slot, Step};
 impl Lowering<'_> {
     pub fn linear(&mut self, node: &Node, op: &Linear) -> Result<(), Unsupported> {
         let x = self.contiguous_rows(node, 0);
-        let bias = self.optional(node, 2).map(|bias| self.dense(bias));
-        let residual = self.optional(node, 3).map(|residual| self.dense(residual));
+        let (bias, residual) = (self.optional_dense(node, 2), self.optional_dense(node, 3));
         let activation = op.activation.into();
         let y = self.destination(node.outputs[0]);
         let (k, n) = (x.shape[x.rank() - 1], y.shape[y.rank() - 1]);
@@ -26,12 +25,8 @@ impl Lowering<'_> {
         };
         let packed = self.packed_weight(&weight, n, k);
         let rows = |operand: &Operand| operand.strides[..operand.rank() - 1].to_vec();
-        let residual_or_y = residual.as_ref().unwrap_or(&y);
-        let nd = Nd::new(
-            &x.shape[..x.rank() - 1],
-            [&rows(&x), &rows(residual_or_y), &rows(&y)],
-            [x.sample_stride, residual_or_y.sample_stride, y.sample_stride],
-        );
+        let nd =
+            Nd::new(&x.shape[..x.rank() - 1], [&rows(&x), &rows(&y)], [x.sample_stride, y.sample_stride]);
         let reads: Vec<&Operand> =
             [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
         let step = PackedProduct {
@@ -94,11 +89,10 @@ impl Lowering<'_> {
             };
             head.broadcast_strides(outer)
         };
-        let residual_or_y = residual.as_ref().map_or(&y, |_| &y);
         let nd = Nd::new(
             outer,
-            [&outer_strides(&a), &outer_strides(&b), &outer_strides(residual_or_y), &outer_strides(&y)],
-            [a.sample_stride, b.sample_stride, residual_or_y.sample_stride, y.sample_stride],
+            [&outer_strides(&a), &outer_strides(&b), &outer_strides(&y)],
+            [a.sample_stride, b.sample_stride, y.sample_stride],
         );
         let reads: Vec<&Operand> =
             [Some(&a), Some(&b), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
@@ -147,8 +141,8 @@ fn with_axis(operand: &Operand, at: usize) -> Operand {
 /// `y = activation(x W^T + bias + residual)` with a packed `W`.
 struct PackedProduct {
     packed: PackedMatrix,
-    /// Rows of x, of the residual (or y again, without one) and of y.
-    rows: Nd<3>,
+    /// Rows of x, and of y, with which the residual is dense.
+    rows: Nd<2>,
     x: Slot,
     bias: Option<Slot>,
     residual: Option<Slot>,
@@ -176,8 +170,8 @@ impl Step for PackedProduct {
                     residual: frame.optional(self.residual, offsets[1]),
                     residual_strides: rows(strides[1]),
                     activation: self.activation,
-                    out: frame.at(self.y, offsets[2]),
-                    out_strides: rows(strides[2]),
+                    out: frame.at(self.y, offsets[1]),
+                    out_strides: rows(strides[1]),
                 });
             }
         });
@@ -197,8 +191,8 @@ enum RightLayout {
 struct Product {
     /// m, n, k.
     sizes: [usize; 3],
-    /// Matrices of a, of b, of the residual (or y again, without one) and of y.
-    outer: Nd<4>,
+    /// Matrices of a, of b, and of y, with which the residual is dense.
+    outer: Nd<3>,
     a: Slot,
     a_row_stride: usize,
     b: Slot,
@@ -212,12 +206,10 @@ struct Product {
 impl Step for Product {
     unsafe fn run(&self, frame: &Frame<'_>) {
         let [m, n, k] = self.sizes;
-        if m == 0 || n == 0 {
-            return;
-        }
         self.outer.for_each_run(frame.samples, |Run { offsets, length, strides }| {
             // One right operand for the whole run, or one a matrix.
             let (products, samples) = if strides[1] == 0 { (1, length) } else { (length, 1) };
+            let rows_of_y = Strides { sample: strides[2], row: n, column: 1 };
             for index in 0..products {
                 let at = |operand: usize| offsets[operand] + index * strides[operand];
                 // SAFETY: the loop nest stays inside the operands, and the scratch was sized for this layout.
@@ -243,10 +235,10 @@ impl Step for Product {
                         right,
                         bias: frame.optional(self.bias, 0),
                         residual: frame.optional(self.residual, at(2)),
-                        residual_strides: Strides { sample: strides[2], row: n, column: 1 },
+                        residual_strides: rows_of_y,
                         activation: self.activation,
-                        out: frame.at(self.y, at(3)),
-                        out_strides: Strides { sample: strides[3], row: n, column: 1 },
+                        out: frame.at(self.y, at(2)),
+                        out_strides: rows_of_y,
                     });
                 }
             }
