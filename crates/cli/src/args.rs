@@ -46,16 +46,16 @@ pub struct Bench {
     #[command(flatten)]
     pub what: What,
     /// Numbers of callers of the suites threads and compare [default: 1,2,4,8,16]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = callers)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = callers, allow_hyphen_values = true)]
     pub callers: Option<Vec<usize>>,
     /// Batch sizes of the suite batches [default: 1,2,4,...,256], and of mode threads in the suite threads [default: 1]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = batch)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = batch, allow_hyphen_values = true)]
     pub batches: Option<Vec<usize>>,
     /// Lanes of the engine [default: one a core]
-    #[arg(long, value_name = "N", value_parser = lanes)]
+    #[arg(long, value_name = "N", value_parser = lanes, allow_hyphen_values = true)]
     pub lanes: Option<usize>,
     /// Time of each measurement [default: 0.15, with --quick 0.05]
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = seconds, allow_hyphen_values = true)]
     pub seconds: Option<f64>,
     /// Fewer and smaller models, fewer points, less time for each: seconds in all
     #[arg(long)]
@@ -70,15 +70,15 @@ pub struct Bench {
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Threads that call at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = callers)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = callers, allow_hyphen_values = true)]
     pub callers: usize,
     /// Calls of each thread, for each graph
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = iterations)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = iterations, allow_hyphen_values = true)]
     pub iterations: u64,
     #[command(flatten)]
     pub what: What,
     /// Lanes of the engine [default: one a core]
-    #[arg(long, value_name = "N", value_parser = lanes)]
+    #[arg(long, value_name = "N", value_parser = lanes, allow_hyphen_values = true)]
     pub lanes: Option<usize>,
     #[command(flatten)]
     pub shown: Shown,
@@ -101,7 +101,7 @@ pub struct What {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Draws weights and samples [default: 1]
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = seed, allow_hyphen_values = true)]
     pub seed: u64,
     /// Instruction set of the kernels: avx512, avx2, neon or portable [default: the best of this machine]
     #[arg(long, value_name = "NAME")]
@@ -139,13 +139,17 @@ fn iterations(text: &str) -> Result<u64, String> {
     whole(text, 1..=1_000_000)
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX)
+}
+
 fn whole<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
     text: &str,
     range: RangeInclusive<T>,
 ) -> Result<T, String> {
     let number = text.trim().parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
-        format!("expected whole numbers from {} to {}, got '{text}'", range.start(), range.end())
+        format!("expected a whole number from {} to {}, got '{text}'", range.start(), range.end())
     })
 }
 

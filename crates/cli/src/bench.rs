@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use paceline_study::{Event, Mode, Point, Results, Scale, Study, Suite, report};
 
 use crate::args::Bench;
-use crate::output::{Directory, print};
+use crate::output::{Directory, print, tell};
 use crate::progress::Progress;
 use crate::subjects::{device, subjects};
 use crate::{COMMIT, VERSION, Verdict, command_line};
@@ -58,20 +58,22 @@ pub fn run(arguments: &Bench) -> Result<Verdict> {
 
     let text = report::markdown(&results);
     let json = results.to_json();
-    let report_path = directory.write("report.md", &text)?;
-    let results_path = directory.write("results.json", &json)?;
+    let report_path = directory.write("report.md", &text);
+    let results_path = directory.write("results.json", &json);
+    // Printed even where a file could not be written: what was measured is not lost.
     print(&if arguments.shown.json { json + "\n" } else { text })?;
+    let (report_path, results_path) = (report_path?, results_path?);
     if !arguments.shown.quiet {
-        eprintln!("\nwrote {} and {}", report_path.display(), results_path.display());
+        tell(format_args!("\nwrote {} and {}", report_path.display(), results_path.display()));
     }
     measured.context("the study ended early; what was measured before is written")?;
     if results.are_right() {
         return Ok(Verdict::Right);
     }
     for problem in &results.problems {
-        eprintln!("error: {problem}");
+        tell(format_args!("error: {problem}"));
     }
-    eprintln!("error: some answers are wrong or missing; {} says which", report_path.display());
+    tell(format_args!("error: some answers are wrong or missing; {} says which", report_path.display()));
     Ok(Verdict::Wrong)
 }
 

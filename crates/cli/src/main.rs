@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Arguments, Command};
+use output::tell;
 
 /// Version and commit of this binary.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Ok(Verdict::Right) => ExitCode::SUCCESS,
         Ok(Verdict::Wrong) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            tell(format_args!("error: {}", message(&error)));
             ExitCode::from(2)
         }
     }

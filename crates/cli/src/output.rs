@@ -1,5 +1,6 @@
-//! Where results go: files that appear whole or not at all, and standard output.
+//! Where results go: files that appear whole or not at all, standard output, and standard error.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,11 @@ impl Directory {
         written.with_context(|| format!("cannot write '{}'", path.display()))?;
         Ok(path)
     }
+}
+
+/// Says a line on standard error. Nothing depends on whether anybody can read it.
+pub fn tell(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints to standard output. A reader that has gone away is no error.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::tell;
+
 /// How far it is.
 pub struct Progress {
     shown: Shown,
@@ -44,7 +46,7 @@ impl Progress {
         match &self.shown {
             Shown::Bar(bar) => bar.set_message(format!("{heading} {detail}")),
             Shown::Lines if self.line != heading => {
-                eprintln!("[{:>3}/{}] {heading}", self.done + 1, self.total);
+                tell(format_args!("[{:>3}/{}] {heading}", self.done + 1, self.total));
                 self.line = heading.to_string();
             }
             _ => {}

@@ -96,7 +96,11 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["bench", "--callers", "0"], &["--callers", "from 1 to 1024, got '0'"]),
         (vec!["bench", "--callers", "1,,2"], &["from 1 to 1024, got ''"]),
         (vec!["bench", "--callers", "two"], &["got 'two'"]),
-        (vec!["bench", "--callers=-3"], &["got '-3'"]),
+        (vec!["bench", "--callers", "-3,-1"], &["--callers", "got '-3'"]),
+        (vec!["bench", "--lanes", "-1"], &["--lanes", "a whole number from 1 to 1024, got '-1'"]),
+        (vec!["bench", "--seconds", "-1"], &["expected seconds", "got '-1'"]),
+        (vec!["bench", "--seconds", "--quick"], &["expected seconds", "got '--quick'"]),
+        (vec!["bench", "--seed", "-1"], &["--seed", "from 0 to 18446744073709551615, got '-1'"]),
         (vec!["bench", "--callers", "1", "--suite", "compare"], &["compare needs --callers above 1"]),
         (vec!["bench", "--batches", "8,99999999999999999999"], &["--batches", "from 1 to 4096"]),
         (vec!["bench", "--lanes", "0"], &["--lanes", "got '0'"]),
@@ -149,7 +153,7 @@ fn a_quick_bench_writes_a_report_and_results() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report = fs::read_to_string(scratch.0.join("a/b/report.md")).unwrap();
     assert_eq!(stdout(&output), report);
-    for fragment in ["## Findings", "### linear", "x sequential", "engine-async", "bit for bit"] {
+    for fragment in ["## Findings", "### linear", "samples/s", "engine-async", "bit for bit"] {
         assert!(report.contains(fragment), "expected `{fragment}` in:\n{report}");
     }
     let results: Value =
@@ -208,6 +212,32 @@ fn threads_honours_batches_and_json_is_all_there_is() {
     let expected = [("sequential", 1, 1), ("threads", 2, 8), ("engine", 2, 1), ("engine-async", 2, 1)];
     assert_eq!(got, expected.map(|(mode, callers, batch)| (mode.to_string(), callers.into(), batch.into())));
     assert!(scratch.0.join("paceline-report/results.json").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_measured_is_lost_when_something_cannot_be_written() {
+    let scratch = Scratch::new("full");
+    // Standard error that nobody can write to; then files that may not have a single byte.
+    for (out, script, code) in [
+        ("unheard", r#"exec "$0" "$@" 2>/dev/full"#, 0),
+        ("unwritten", r#"trap "" XFSZ; ulimit -f 0; exec "$0" "$@""#, 2),
+    ] {
+        let output = Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_paceline"), "bench", "--suite", "batches"])
+            .args(["--model", "linear", "--batches", "2", "--seconds", "0.001", "--out", out])
+            .current_dir(&scratch.0)
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{out}: {message}");
+        assert!(stdout(&output).contains("### linear"), "{out}: {}", stdout(&output));
+        let files = fs::read_dir(scratch.0.join(out)).unwrap().count();
+        match code {
+            0 => assert_eq!(files, 2),
+            _ => assert!(files == 0 && message.contains("cannot write 'unwritten/report.md'"), "{message}"),
+        }
+    }
 }
 
 #[test]
