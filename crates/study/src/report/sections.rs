@@ -13,8 +13,11 @@ pub(super) fn section(suite: Suite, rows: &[&Row]) -> String {
         Suite::Layers => checked("Layers", "layer", rows),
         Suite::Threads => scaling(
             "More callers",
-            "`threads`: a bare session and a thread for each caller. `engine`: callers that wait for each answer. \
-             `engine-async`: one thread with so many tickets in flight.",
+            &format!(
+                "`threads`: n callers, each with a bare session and a thread. `engine`: n callers that wait for each answer \
+                 ({0}). `engine-async`: one thread with n tickets in flight ({0}).",
+                lanes(rows)
+            ),
             rows,
         ),
         Suite::Batches => scaling("Larger batches", "One caller, one bare session.", rows),
@@ -25,96 +28,77 @@ pub(super) fn section(suite: Suite, rows: &[&Row]) -> String {
 /// One table for all: what eight callers gave next to one.
 fn checked(title: &str, what: &str, rows: &[&Row]) -> String {
     let (callers, iterations) = CALLERS_BY_ITERATIONS;
-    let lanes = rows.iter().find(|row| row.mode == Mode::Engine).map_or(0, |row| row.lanes);
-    let mut table = Table::new([
-        what,
-        ">results",
-        ">sequential ops/s",
-        ">engine ops/s",
-        ">x sequential",
-        ">p50 us",
-        ">p99 us",
-        "status",
-    ]);
+    let mut table = Table::new([what, ">results", ">alone", ">engine", ">ops/s", "status"]);
     for model in models(rows) {
         let of = |mode: Mode| rows.iter().find(|row| row.model == model && row.mode == mode);
         let (Some(sequential), Some(engine)) = (of(Mode::Sequential), of(Mode::Engine)) else { continue };
         table.push([
             model.to_string(),
             format!("{}/{}", count(engine.completed - engine.wrong), count(engine.expected)),
-            number(sequential.samples_per_s),
-            number(engine.samples_per_s),
-            ratio(over_sequential(engine, rows)),
+            number(sequential.latency_us.p50),
             number(engine.latency_us.p50),
-            number(engine.latency_us.p99),
+            number(engine.samples_per_s),
             status(&[sequential, engine]),
         ]);
     }
     format!(
-        "## {title}\n\n{callers} callers by {iterations} iterations, one sample each, through the engine ({lanes} lanes); \
-         `sequential` is one caller on a bare session.\n\n{table}"
+        "## {title}\n\n{callers} callers by {iterations} iterations, one sample each, through the engine ({}). \
+         `alone`, `engine`: median time of a call in microseconds, of one caller on a bare session and of these callers. \
+         `ops/s`: their calls over the time from the first to the last, most of which, where calls are so short, is spent \
+         on waking the callers' threads.\n\n{table}",
+        lanes(rows)
     )
 }
 
 /// A table a model, a line a measurement.
 fn scaling(title: &str, words: &str, rows: &[&Row]) -> String {
     let mut text = format!(
-        "## {title}\n\n{words} Ratios are to `sequential`: one caller, one sample, a bare session. \
-         Share of linear: that ratio over callers times batch.\n"
+        "## {title}\n\n{words} `ratio`: to the samples/s of `sequential`, which is one caller, one sample, a bare session. \
+         `linear`: that ratio over n times batch. `p50`, `p99`: time of a call in microseconds.\n"
     );
     for model in models(rows) {
-        let mut table = Table::new([
-            "mode",
-            ">callers",
-            ">lanes",
-            ">batch",
-            ">samples/s",
-            ">x sequential",
-            ">of linear",
-            ">p50 us",
-            ">p99 us",
-            "status",
-        ]);
+        let mut table =
+            Table::new(["mode", ">n", ">batch", ">samples/s", ">ratio", ">linear", ">p50", ">p99"]);
         for row in rows.iter().filter(|row| row.model == model) {
             let ratio_to_one = over_sequential(row, rows);
             table.push([
                 mode(row.mode).to_string(),
                 row.callers.to_string(),
-                row.lanes.to_string(),
                 row.batch.to_string(),
                 number(row.samples_per_s),
                 ratio(ratio_to_one),
                 percent(ratio_to_one / (row.callers * row.batch) as f64),
                 number(row.latency_us.p50),
                 number(row.latency_us.p99),
-                status(&[row]),
             ]);
         }
         let _ = write!(text, "\n### {model}\n\n{table}");
+        for row in rows.iter().filter(|row| row.model == model && !row.is_right()) {
+            let _ = write!(
+                text,
+                "\n**{}, n {}, batch {}: {}**\n",
+                mode(row.mode),
+                row.callers,
+                row.batch,
+                status(&[row])
+            );
+        }
     }
     text
 }
 
 /// A table a model, a line a parallelism.
 fn compared(rows: &[&Row]) -> String {
-    let lanes = rows.iter().find(|row| row.mode == Mode::Engine).map_or(0, |row| row.lanes);
     let mut text = format!(
         "## Threads, batches and the engine at equal parallelism\n\nn threads with a bare session each; one caller with a batch \
-         of n; n callers of one sample each through the engine ({lanes} lanes). Samples a second, and their ratio to `sequential`: \
-         one caller, one sample, a bare session.\n"
+         of n; n callers of one sample each through the engine ({}). Samples a second, and their ratio to `sequential`: \
+         one caller, one sample, a bare session.\n",
+        lanes(rows)
     );
     for model in models(rows) {
         let of_model: Vec<&&Row> = rows.iter().filter(|row| row.model == model).collect();
-        let mut table = Table::new([
-            ">n",
-            ">threads",
-            ">x sequential",
-            ">batch",
-            ">x sequential",
-            ">engine",
-            ">x sequential",
-            "status",
-        ]);
+        let mut table =
+            Table::new([">n", ">threads", ">ratio", ">batch", ">ratio", ">engine", ">ratio", "status"]);
         for threads in of_model.iter().filter(|row| row.mode == Mode::Threads) {
             let n = threads.callers;
             let batch = of_model.iter().find(|row| row.mode == Mode::Batch && row.batch == n);
@@ -132,6 +116,15 @@ fn compared(rows: &[&Row]) -> String {
         let _ = write!(text, "\n### {model}: sequential {baseline} samples/s\n\n{table}");
     }
     text
+}
+
+/// The engine's lanes, in words.
+fn lanes(rows: &[&Row]) -> String {
+    let engine = rows.iter().find(|row| matches!(row.mode, Mode::Engine | Mode::EngineAsync));
+    match engine.map_or(0, |row| row.lanes) {
+        1 => "1 lane".into(),
+        lanes => format!("{lanes} lanes"),
+    }
 }
 
 /// The mode's name, as `results.json` has it.

@@ -74,13 +74,28 @@ fn ratios_are_to_the_sequential_row_of_the_same_suite() {
             "paceline 0.1.0 (abc): `paceline bench`",
             "a CPU, 2 cores, 8.0 GiB, linux",
             "all 5,200 answers are, bit for bit",
-            "| mlp      | 400/400 |              100 |          250 |        2.50x |   9.00 |  1,234 | ok |",
-            "| threads      |       2 |     2 |     1 |     1,900 |        1.90x |      95 % |",
-            "| batch      |       1 |     2 |    64 |    10,000 |        5.00x |       8 % |",
+            "| mlp | 400/400 | 9.00 | 9.00 | 250 | ok |",
+            "| threads | 2 | 1 | 1,900 | 1.90x | 95 % | 9.00 | 1,234 |",
+            "(2 lanes). `engine-async`",
+            "| batch | 1 | 64 | 10,000 | 5.00x | 8 % |",
             "### mlp: sequential 1,000 samples/s",
-            "| 2  |   1,800 |        1.80x | 2,400 |        2.40x |  1,700 |        1.70x | ok     |",
+            "| 2 | 1,800 | 1.80x | 2,400 | 2.40x | 1,700 | 1.70x | ok |",
         ],
     );
+}
+
+#[test]
+fn tables_fit_a_terminal() {
+    let mut rows = study();
+    for row in &mut rows {
+        row.samples_per_s *= 1e3;
+        row.callers = if row.callers == 8 { 1024 } else { row.callers };
+        row.latency_us = LatencyUs { mean: 1e4, p50: 12_345.0, p99: 99_999.0 };
+        row.model = "nn.TransformerEncoderLayer".into();
+    }
+    for line in markdown(&results(rows)).lines().filter(|line| line.starts_with('|')) {
+        assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
+    }
 }
 
 #[test]
@@ -110,8 +125,8 @@ fn wrong_answers_are_not_hidden() {
         &[
             "**2 of 13 measurements have wrong or missing answers**",
             "- **'t6': cpu cannot run it**",
-            "| 3 WRONG |",
-            "| 1,000 ERRORS |",
+            "**threads, n 2, batch 1: 3 WRONG**",
+            "**engine, n 8, batch 1: 1,000 ERRORS**",
         ],
     );
 }
