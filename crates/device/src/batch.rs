@@ -38,7 +38,6 @@ pub struct Part<'a> {
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
     parts: SmallVec<[Part<'a>; 1]>,
-    samples: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -49,7 +48,7 @@ impl<'a> Batch<'a> {
 
     /// A batch without parts, with room for this many.
     pub fn with_capacity(parts: usize) -> Self {
-        Batch { parts: SmallVec::with_capacity(parts), samples: 0 }
+        Batch { parts: SmallVec::with_capacity(parts) }
     }
 
     /// A batch of one part.
@@ -61,13 +60,12 @@ impl<'a> Batch<'a> {
 
     /// Adds a caller's share.
     pub fn push(&mut self, part: Part<'a>) {
-        self.samples += part.samples;
         self.parts.push(part);
     }
 
-    /// Samples of all parts.
+    /// Samples of all parts; saturates.
     pub fn samples(&self) -> usize {
-        self.samples
+        self.parts.iter().fold(0, |samples, part| samples.saturating_add(part.samples))
     }
 
     /// The parts, in order.
@@ -83,8 +81,8 @@ impl<'a> Batch<'a> {
     /// Whether every part has the inputs and outputs of `signature`, of the right types and lengths, and there are at most
     /// `max_samples`. A session calls this before it trusts a batch.
     pub fn check(&self, signature: &Signature, max_samples: usize) -> Result<(), BatchError> {
-        if self.parts.iter().map(|p| p.samples).sum::<usize>() > max_samples {
-            return Err(BatchError::TooManySamples { max: max_samples, got: self.samples });
+        if self.samples() > max_samples {
+            return Err(BatchError::TooManySamples { max: max_samples, got: self.samples() });
         }
         for part in &self.parts {
             if part.inputs.len() != signature.inputs.len() || part.outputs.len() != signature.outputs.len() {
@@ -195,5 +193,36 @@ impl<'a> ViewMut<'a> {
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::fake::rows;
+
+    #[test]
+    fn a_batch_counts_the_samples_that_its_parts_have_now() {
+        let (x, mut y) = ([0.0; 4], [0.0; 4]);
+        let (inputs, outputs) = (smallvec![View::F32(&x)], smallvec![ViewMut::F32(&mut y)]);
+        let mut batch = Batch::of(Part { samples: 2, inputs, outputs });
+        assert_eq!((batch.samples(), batch.check(&rows(2), 2)), (2, Ok(())));
+        batch.parts_mut()[0].samples = 1;
+        assert_eq!(batch.samples(), 1);
+        assert!(matches!(batch.check(&rows(2), 2), Err(BatchError::Port { .. })));
+    }
+
+    #[test]
+    fn samples_that_overflow_are_too_many() {
+        let empty = |samples| Part {
+            samples,
+            inputs: smallvec![View::F32(&[])],
+            outputs: smallvec![ViewMut::F32(&mut [])],
+        };
+        let mut batch = Batch::of(empty(usize::MAX));
+        batch.push(empty(2));
+        assert_eq!(batch.check(&rows(0), 8), Err(BatchError::TooManySamples { max: 8, got: usize::MAX }));
     }
 }
