@@ -98,6 +98,18 @@ impl Point {
     }
 }
 
+/// Lets each of these callers call so often through the engine, every second time by ticket.
+pub(crate) fn check_answers(
+    workload: &Workload,
+    callers: usize,
+    lanes: usize,
+    iterations: u64,
+) -> Result<Tally, StudyError> {
+    let model = load(workload, lanes)?;
+    let callers = (0..callers).map(|index| Blocking::new(workload, &model, index).alternating());
+    drive(callers.collect(), Length::Calls(iterations), Clock::Wall)
+}
+
 fn bare(workload: &Workload, point: &Point) -> Result<Tally, StudyError> {
     let strip = Strip::new(workload, point.batch);
     let callers = (0..point.callers).map(|index| Bare::new(workload, &strip, index));

@@ -1,15 +1,16 @@
 //! The check of every operator, layer and model from many threads at once.
 //!
-//! Each answer is compared, bit for bit, with what the same sample gives alone, and that with the reference within tolerance.
+//! Callers wait for each answer, and send every second request by ticket, so that they share batches. Each answer is compared,
+//! bit for bit, with what the same sample gives alone, and that with the reference within tolerance.
 
 use paceline_device::Device;
 use paceline_device::conformance::{Case, cases};
 use serde::{Deserialize, Serialize};
 
-use crate::measure::Length;
+use crate::modes::check_answers;
 use crate::subject::case_workload;
 use crate::workload::Workload;
-use crate::{DeviceRow, Machine, Point, StudyError, Subject, Suite};
+use crate::{DeviceRow, Machine, StudyError, Subject};
 
 /// What is checked, and how.
 #[derive(Clone, Debug)]
@@ -150,21 +151,19 @@ impl Verification {
             }
             Err(error) => return Err(error),
         };
-        let length = Length::Calls(self.iterations);
-        let measurement = Point::engine(Suite::Ops, self.callers, self.lanes, length).measure(&workload)?;
-        let row = measurement.row;
-        checked.right += row.completed - row.wrong;
-        checked.errors += row.errors;
-        checked.wrong += row.wrong;
-        if row.wrong > 0 {
+        let tally = check_answers(&workload, self.callers, self.lanes, self.iterations)?;
+        checked.right += tally.completed - tally.wrong;
+        checked.errors += tally.errors;
+        checked.wrong += tally.wrong;
+        if tally.wrong > 0 {
             checked
                 .problems
-                .push(format!("{name}: {} of {calls} answers have other bits than alone", row.wrong));
+                .push(format!("{name}: {} of {calls} answers have other bits than alone", tally.wrong));
         }
-        if let Some(error) = measurement.first_error {
-            checked.problems.push(format!("{name}: {} of {calls} calls failed: {error}", row.errors));
+        if let Some(error) = tally.first_error {
+            checked.problems.push(format!("{name}: {} of {calls} calls failed: {error}", tally.errors));
         }
-        Ok(row.seconds)
+        Ok(tally.measured as f64 / tally.calls_per_s)
     }
 }
 

@@ -24,6 +24,8 @@ enum Fault {
     AllAreWrong,
     /// Every session but the first fails.
     LaterSessionsFail,
+    /// Batches of several requests are wrong.
+    SharedBatchesAreWrong,
 }
 
 /// The reference interpreter with a fault.
@@ -74,9 +76,10 @@ impl Session for FaultySession {
         let change: fn(f32) -> f32 = match self.fault {
             Fault::Nothing => return Ok(()),
             Fault::LaterSessionsDiffer | Fault::LaterSessionsFail if self.is_first => return Ok(()),
+            Fault::SharedBatchesAreWrong if batch.parts_mut().len() == 1 => return Ok(()),
             Fault::LaterSessionsFail => return Err(DeviceError::Failed("no more".into())),
             Fault::LaterSessionsDiffer => |v| f32::from_bits(v.to_bits() ^ 1),
-            Fault::AllAreWrong => |v| v + 1.0,
+            Fault::AllAreWrong | Fault::SharedBatchesAreWrong => |v| v + 1.0,
         };
         for output in batch.parts_mut().iter_mut().flat_map(|part| &mut part.outputs) {
             if let ViewMut::F32([.., last]) = output {
@@ -229,6 +232,16 @@ fn a_verification_finds_every_fault() {
         assert_eq!(checked.problems.len(), usize::from(problem.is_some()), "{:?}", checked.problems);
         assert!(problem.is_none_or(|text| checked.problems[0].contains(text)), "{:?}", checked.problems);
     }
+}
+
+#[test]
+fn callers_of_a_verification_share_batches() {
+    let verification =
+        Verification { cases: true, subjects: Vec::new(), callers: 8, iterations: 25, lanes: 2, seed: 1 };
+    let checks = verification.run(&Faulty(Fault::SharedBatchesAreWrong), &mut |_| {}).unwrap();
+    // Which requests meet is up to the scheduler: not all need to.
+    let found = checks.iter().filter(|check| check.wrong > 0).count();
+    assert!(found > checks.len() * 2 / 3, "found in {found} of {}", checks.len());
 }
 
 #[test]

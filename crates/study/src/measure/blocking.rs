@@ -1,9 +1,13 @@
 //! Callers of the engine that wait for each answer.
+//!
+//! **Traps.** A quick graph is computed in the thread of its caller, and fifty such calls are over before the next thread wakes up:
+//! callers that only call never meet, and no batch is larger than one. A ticket is never computed by its caller. Callers that
+//! send every second request by ticket wait for lanes and for each other, however quick the graph, and share batches.
 
 use std::time::Instant;
 
 use paceline_device::View;
-use paceline_engine::{Model, Outputs, Request};
+use paceline_engine::{InferError, Model, Outputs, Request};
 
 use super::{Answer, Caller, Verdict};
 use crate::workload::{Sample, Workload};
@@ -13,12 +17,26 @@ pub(crate) struct Blocking<'w> {
     workload: &'w Workload,
     model: Model,
     next: usize,
+    alternates: bool,
 }
 
 impl<'w> Blocking<'w> {
     /// The `index`th caller; callers begin at different samples.
     pub(crate) fn new(workload: &'w Workload, model: &Model, index: usize) -> Self {
-        Blocking { workload, model: model.clone(), next: index }
+        Blocking { workload, model: model.clone(), next: index, alternates: false }
+    }
+
+    /// The same, with every second request sent by ticket.
+    pub(crate) fn alternating(self) -> Self {
+        Blocking { alternates: true, ..self }
+    }
+
+    fn answer(&self, request: Request<'_>) -> Result<Outputs, InferError> {
+        if self.alternates && self.next.is_multiple_of(2) {
+            Ok(self.model.submit(request)?.wait()?)
+        } else {
+            self.model.infer(request)
+        }
     }
 }
 
@@ -28,7 +46,7 @@ impl Caller for Blocking<'_> {
         let sample = self.workload.sample(self.next);
         let request = request(self.workload, sample);
         let start = Instant::now();
-        let result = self.model.infer(request);
+        let result = self.answer(request);
         let time = start.elapsed();
         let verdict = match result {
             Ok(outputs) => verdict(sample, &outputs),
