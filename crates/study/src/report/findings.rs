@@ -8,6 +8,8 @@ use crate::{Mode, Row};
 
 /// From which share of the best rate on a batch counts as big enough.
 const KNEE: f64 = 0.9;
+/// From which ratio on two baselines of one model differ enough to be told.
+const NOISE: f64 = 1.1;
 
 /// The section, or nothing when no suite of models was run.
 pub(super) fn findings(rows: &[Row]) -> String {
@@ -21,7 +23,29 @@ pub(super) fn findings(rows: &[Row]) -> String {
             let _ = writeln!(lines, "- **{model}**: {}.", found.join("; "));
         }
     }
+    lines.extend(noise(&rows));
     if lines.is_empty() { lines } else { format!("## Findings\n\n{lines}") }
+}
+
+/// How far apart the baselines are that several suites measured of one model: no ratio can be trusted beyond that.
+fn noise(rows: &[&Row]) -> Option<String> {
+    let of_model = |model: &'_ str| {
+        let baselines = of_mode(rows, Mode::Sequential).filter(|row| row.model == model);
+        baselines
+            .map(|row| row.samples_per_s)
+            .fold((f64::INFINITY, 0.0f64), |(least, most), rate| (least.min(rate), most.max(rate)))
+    };
+    let (model, (least, most)) = models(rows)
+        .into_iter()
+        .map(|model| (model, of_model(model)))
+        .filter(|(_, (least, most))| most / least >= NOISE)
+        .max_by(|(_, a), (_, b)| (a.1 / a.0).total_cmp(&(b.1 / b.0)))?;
+    Some(format!(
+        "- The machine is not quiet: `sequential` of {model} gave {} samples/s in one suite and {} in another. Ratios, each to the \
+         baseline of its own suite, may be as far off.\n",
+        number(least),
+        number(most)
+    ))
 }
 
 /// Of one session: the best batch and the smallest that is nearly as good.
@@ -71,7 +95,9 @@ fn engine(rows: &[&Row]) -> Option<String> {
         over(best, rows)?,
         best.callers
     );
-    if let Some(batch) = fastest(of_mode(rows, Mode::Batch)) {
+    // As above, if that suite was run.
+    let batch = fastest(of_mode(rows, Mode::Batch).filter(|row| row.suite == "batches"));
+    if let Some(batch) = batch.or_else(|| fastest(of_mode(rows, Mode::Batch))) {
         let share = percent(best.samples_per_s / batch.samples_per_s);
         let _ = write!(text, ", {share} of one session's batch {}", batch.batch);
     }

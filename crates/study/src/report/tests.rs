@@ -109,6 +109,14 @@ fn findings_are_computed_from_the_rows() {
             "; the engine on 2 lanes reaches 9.00x sequential with 64 tickets in flight, 90 % of one session's batch 64.",
         ],
     );
+    has(&text, &["`sequential` of mlp gave 1,000 samples/s in one suite and 2,000 in another"]);
+    let mut quiet = study();
+    quiet[6].samples_per_s = 1000.0;
+    // Faster than any batch of the suite of batches: not what the engine is measured by.
+    quiet[11].samples_per_s = 20_000.0;
+    let text = markdown(&results(quiet));
+    assert!(!text.contains("not quiet"), "{text}");
+    has(&text, &["90 % of one session's batch 64"]);
     let only_ops: Vec<Row> = study().into_iter().filter(|row| row.suite == "ops").collect();
     assert!(!markdown(&results(only_ops)).contains("Findings"));
 }
