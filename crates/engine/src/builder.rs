@@ -16,6 +16,9 @@ impl Builder {
     /// Samples that may wait, unless chosen otherwise.
     pub const DEFAULT_QUEUE_SAMPLES: usize = 16_384;
 
+    /// The most lanes of one engine: a lane is a thread, and no device is served by more.
+    pub const MAX_LANES: usize = 4096;
+
     /// How many executions may run at a time, each on a thread of its own. Without a choice, one for each core; a device knows
     /// better ([`DeviceInfo::default_lanes`](paceline_device::DeviceInfo)).
     pub fn lanes(mut self, lanes: usize) -> Self {
@@ -33,9 +36,11 @@ impl Builder {
     pub fn build(self) -> Result<Engine, BuildError> {
         let lanes = self.lanes.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
         let queue_samples = self.queue_samples.unwrap_or(Self::DEFAULT_QUEUE_SAMPLES);
-        for (option, value) in [("lanes", lanes), ("queue_samples", queue_samples)] {
-            if value == 0 {
-                return Err(BuildError::Zero { option });
+        let options =
+            [("lanes", lanes, 1..=Self::MAX_LANES), ("queue_samples", queue_samples, 1..=usize::MAX)];
+        for (option, got, range) in options {
+            if !range.contains(&got) {
+                return Err(BuildError::Range { option, range, got });
             }
         }
         Engine::start(lanes, queue_samples)

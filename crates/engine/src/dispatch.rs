@@ -166,6 +166,10 @@ impl Dispatch {
         if samples > limit - queued {
             return Err(Refusal::QueueFull { queued, limit });
         }
+        // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
+        if let Some(part) = parts.first() {
+            part.job.model.counters.accepted.add(1);
+        }
         let first = state.queue.next_number();
         for mut part in parts {
             part.number = state.queue.next_number();

@@ -50,6 +50,9 @@ impl Engine {
     /// Loads a program under a name that no other model has, and opens a session on it for each lane.
     pub fn load(&self, name: impl Into<String>, program: Arc<dyn Program>) -> Result<Model, LoadError> {
         let name = name.into();
+        if name.is_empty() {
+            return Err(LoadError::NoName);
+        }
         let dispatch = &self.running.dispatch;
         if dispatch.models().iter().any(|model| model.name == name) {
             return Err(LoadError::NameTaken { name });

@@ -10,10 +10,14 @@ use crate::validate::InputError;
 #[non_exhaustive]
 pub enum BuildError {
     /// An option is out of range.
-    #[error("{option}: expected at least 1, got 0")]
-    Zero {
+    #[error("{option}: expected {} to {}, got {got}", range.start(), range.end())]
+    Range {
         /// The option's name.
         option: &'static str,
+        /// What it may be.
+        range: std::ops::RangeInclusive<usize>,
+        /// What it is.
+        got: usize,
     },
     /// A lane's thread could not be started.
     #[error("the thread of lane {lane} could not be started: {error}")]
@@ -35,6 +39,9 @@ pub enum LoadError {
         /// The name.
         name: String,
     },
+    /// The name is empty.
+    #[error("a model needs a name of at least one character, got ''")]
+    NoName,
     /// No execution of the program may have even one sample.
     #[error("model '{name}': the program allows no batch of one sample or more")]
     NoBatchSize {

@@ -87,10 +87,7 @@ impl Model {
         let samples = valid.samples;
         let (job, parts) = Job::new(&self.loaded, valid, waiter);
         match self.engine.dispatch.submit(parts, samples) {
-            Ok(numbers) => {
-                self.loaded.counters.accepted.add(1);
-                Ok((job, numbers))
-            }
+            Ok(numbers) => Ok((job, numbers)),
             Err(refusal) => Err(self.refused(refusal, job)),
         }
     }

@@ -385,13 +385,15 @@ fn the_last_handle_may_be_dropped_and_drained_on_the_thread_of_a_lane() {
 
 #[test]
 fn what_cannot_be_made_or_loaded_says_why() {
-    for (builder, option) in
-        [(Engine::builder().lanes(0), "lanes"), (Engine::builder().queue_samples(0), "queue_samples")]
-    {
-        let Err(BuildError::Zero { option: got }) = builder.build() else {
-            panic!("{option} of 0 was accepted")
+    for (builder, option, value) in [
+        (Engine::builder().lanes(0), "lanes", 0),
+        (Engine::builder().lanes(usize::MAX), "lanes", usize::MAX),
+        (Engine::builder().queue_samples(0), "queue_samples", 0),
+    ] {
+        let Err(BuildError::Range { option: named, got, .. }) = builder.build() else {
+            panic!("{option} of {value} was accepted")
         };
-        assert_eq!(got, option);
+        assert_eq!((named, got), (option, value));
     }
     let (engine, _model) = engine(2, &Arc::new(FakeProgram::new(rows(WIDTH))));
     let program = || FakeProgram::new(rows(WIDTH));
@@ -399,6 +401,7 @@ fn what_cannot_be_made_or_loaded_says_why() {
         engine.load("fake", Arc::new(program())).unwrap_err(),
         LoadError::NameTaken { name: "fake".into() }
     );
+    assert_eq!(engine.load("", Arc::new(program())).unwrap_err(), LoadError::NoName);
     let empty = program().batch_sizes(BatchSizes::Buckets(Vec::new()));
     assert_eq!(engine.load("m", Arc::new(empty)).unwrap_err(), LoadError::NoBatchSize { name: "m".into() });
     let full =
@@ -407,4 +410,22 @@ fn what_cannot_be_made_or_loaded_says_why() {
     let expected = LoadError::Session { name: "m".into(), lane: 1, error };
     assert_eq!(engine.load("m", Arc::new(full)).unwrap_err(), expected);
     assert!(engine.load("m", Arc::new(program())).is_ok(), "a failed load leaves the name free");
+}
+
+#[test]
+fn a_drained_engine_has_answered_what_it_accepted() {
+    for _ in 0..200 {
+        let (engine, model) = engine(2, &Arc::new(FakeProgram::new(rows(WIDTH))));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while model.submit([("x", input(1.0, 1))]).is_ok_and(|ticket| ticket.wait().is_ok()) {}
+                });
+            }
+            thread::sleep(Duration::from_micros(200));
+            engine.drain();
+        });
+        let got = model.statistics();
+        assert_eq!(got.accepted, got.completed + got.failed + got.cancelled);
+    }
 }

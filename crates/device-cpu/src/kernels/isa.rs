@@ -63,7 +63,7 @@ impl fmt::Display for Isa {
 
 /// A name that is no instruction set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected an instruction set (avx512, avx2, neon or portable), got `{0}`")]
+#[error("expected an instruction set (avx512, avx2, neon or portable), got '{0}'")]
 pub struct UnknownIsa(pub String);
 
 impl FromStr for Isa {
