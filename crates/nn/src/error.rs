@@ -62,13 +62,13 @@ pub enum StateDictError {
         problem: String,
     },
     /// Some tensors have an element type that has no counterpart here.
-    #[error("expected tensors of F32, F16, BF16, F64, I64 or BOOL, got {}", list(.tensors, |(name, dtype)| format!("'{name}' of {dtype}")))]
+    #[error("expected tensors of F32, F16, BF16, F64, I64 or BOOL, got {}", list(.tensors, |(name, dtype)| format!("'{}' of {dtype}", name.escape_debug())))]
     UnsupportedDType {
         /// Name and element type of each.
         tensors: Vec<(String, String)>,
     },
     /// Some tensors hold NaN, or a 64-bit number beyond the range of f32.
-    #[error("expected weights that are numbers of f32, got NaN or values beyond its range in {}", list(.tensors, |name| format!("'{name}'")))]
+    #[error("expected weights that are numbers of f32, got NaN or values beyond its range in {}", list(.tensors, |name| format!("'{}'", name.escape_debug())))]
     NotANumber {
         /// The names of all of them.
         tensors: Vec<String>,
@@ -111,19 +111,21 @@ impl Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = |(name, shape): &(String, Vec<usize>)| format!("'{name}' {shape:?}");
+        let named = |(name, shape): &(String, Vec<usize>)| format!("'{}' {shape:?}", name.escape_debug());
         let parts = [
             ("missing", list(&self.missing, named)),
             ("surplus", list(&self.surplus, named)),
             (
                 "misshapen",
                 list(&self.misshapen, |m| {
-                    format!("'{}' (expected {:?}, got {:?})", m.name, m.expected, m.got)
+                    format!("'{}' (expected {:?}, got {:?})", m.name.escape_debug(), m.expected, m.got)
                 }),
             ),
             (
                 "wrong element type",
-                list(&self.mistyped, |(name, dtype)| format!("'{name}' (expected f32, got {dtype})")),
+                list(&self.mistyped, |(name, dtype)| {
+                    format!("'{}' (expected f32, got {dtype})", name.escape_debug())
+                }),
             ),
         ];
         f.write_str("the state dict does not fit the model")?;
