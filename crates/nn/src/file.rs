@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::{bf16, f16};
@@ -88,9 +89,7 @@ pub(crate) fn write<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a Arc<Tensor>)>,
     path: &Path,
 ) -> Result<(), std::io::Error> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}.unfinished", std::process::id()));
-    let unfinished = Path::new(&unfinished);
+    let unfinished = &unfinished(path);
     let result = safetensors::serialize_to_file(
         tensors.map(|(name, tensor)| (name, Written(tensor))),
         None,
@@ -107,6 +106,14 @@ pub(crate) fn write<'a>(
         let _ = std::fs::remove_file(unfinished);
     }
     result
+}
+
+/// A random name beside `path`, so that no two calls write to one file, here or in different processes.
+fn unfinished(path: &Path) -> PathBuf {
+    let random = RandomState::new().build_hasher().finish();
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{random:016x}.unfinished"));
+    name.into()
 }
 
 fn malformed(problem: String) -> StateDictError {

@@ -80,6 +80,27 @@ fn what_pytorch_saves_beside_the_parameters_of_a_batch_norm_is_accepted() {
 }
 
 #[test]
+fn threads_that_save_to_one_path_leave_one_whole_file() {
+    let module = Linear::new(64, 64);
+    let states = [1, 2, 3, 4].map(|seed| StateDict::scattered(&module, seed));
+    let folder = std::env::temp_dir().join(format!("paceline-nn-threads-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("linear.safetensors");
+    std::thread::scope(|scope| {
+        for state in &states {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    state.save_safetensors(&path).unwrap();
+                    assert!(states.contains(&StateDict::from_safetensors(&path).unwrap()));
+                }
+            });
+        }
+    });
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside the file");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_saved_state_dict_is_read_back_exactly() {
     let module = TransformerEncoderLayer::new(8, 2).dim_feedforward(12);
     let state = StateDict::scattered(&module, 3);
