@@ -98,6 +98,12 @@ impl Shape {
     }
 }
 
+/// Which of `rank` axes `axis` means, where a negative one counts from the end: -1 is the last. `None` if there is no such axis.
+pub fn axis_position(axis: isize, rank: usize) -> Option<usize> {
+    let position = if axis < 0 { rank.checked_add_signed(axis)? } else { axis.unsigned_abs() };
+    (position < rank).then_some(position)
+}
+
 /// Number of elements of a shape; `None` when the product of its lengths, those of 0 left out, overflows.
 pub(crate) fn checked_elements(lengths: impl Iterator<Item = usize> + Clone) -> Option<usize> {
     let product = lengths.clone().try_fold(1usize, |n, length| n.checked_mul(length.max(1)))?;
@@ -132,5 +138,28 @@ impl fmt::Display for Shape {
             write!(f, "{d}")?;
         }
         f.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::axis_position;
+
+    #[test]
+    fn a_negative_axis_counts_from_the_end() {
+        for (axis, rank, expected) in [
+            (0, 3, Some(0)),
+            (2, 3, Some(2)),
+            (3, 3, None),
+            (-1, 3, Some(2)),
+            (-3, 3, Some(0)),
+            (-4, 3, None),
+            (0, 0, None),
+            (-1, 0, None),
+            (isize::MAX, 3, None),
+            (isize::MIN, 3, None),
+        ] {
+            assert_eq!(axis_position(axis, rank), expected, "axis {axis} of {rank}");
+        }
     }
 }

@@ -10,6 +10,7 @@ mod builder;
 mod dim;
 mod dtype;
 mod error;
+mod flops;
 mod graph;
 mod op;
 mod ops;
@@ -20,9 +21,10 @@ mod tensor;
 pub mod testing;
 
 pub use builder::GraphBuilder;
-pub use dim::{Dim, Shape};
+pub use dim::{Dim, Shape, axis_position};
 pub use dtype::DType;
 pub use error::{GraphError, Problem};
+pub use flops::flops;
 pub use graph::{Graph, Node, Output, Source, Value, ValueInfo, ValueType};
 pub use op::{Activation, Op};
 pub use ops::{

@@ -20,7 +20,6 @@
 
 mod error;
 mod file;
-mod flops;
 mod layers;
 pub mod models;
 mod module;
@@ -33,10 +32,10 @@ mod state_dict;
 pub mod testing;
 
 pub use error::{BuildError, Mismatch, Misshapen, StateDictError};
-pub use flops::flops;
 pub use layers::*;
 pub use models::{Model, Summary, UnknownModel, models};
 pub use module::{Layer, Module};
+pub use paceline_graph::flops;
 pub use parameter::{Initial, Parameter, Parameters};
 pub use sample::sample_inputs;
 pub use scope::{Scope, build, build_layer};

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::index::position;
-use crate::{DType, Dim, Problem, Shape, ValueType};
+use crate::{DType, Dim, Problem, Shape, ValueType, axis_position};
 
 /// The inputs of an operator that takes `R` required ones and then `O` optional ones, with the names its documentation
 /// gives them.
@@ -87,15 +86,13 @@ impl<'a, const R: usize, const O: usize> Arguments<'a, R, O> {
     /// The position of `axis`, which may be negative, among the axes of the first input.
     pub fn axis(&self, axis: isize) -> Result<usize, Problem> {
         let rank = self.required[0].shape.rank();
-        let in_range = if axis < 0 { axis.unsigned_abs() <= rank } else { axis.unsigned_abs() < rank };
-        if in_range {
-            return Ok(position(axis, rank));
-        }
-        let expected = match rank {
-            0 => "an input with at least one axis".into(),
-            _ => format!("an axis from -{rank} to {}", rank - 1),
-        };
-        Err(Problem::new(expected, format!("axis {axis} of {self}")))
+        axis_position(axis, rank).ok_or_else(|| {
+            let expected = match rank {
+                0 => "an input with at least one axis".into(),
+                _ => format!("an axis from -{rank} to {}", rank - 1),
+            };
+            Problem::new(expected, format!("axis {axis} of {self}"))
+        })
     }
 
     /// The position and the length of `axis`, which may be negative but not the batch, among the axes of the first input.

@@ -1,6 +1,8 @@
 //! Where the elements of a dense row-major tensor lie. Arithmetic saturates: only in a shape without elements can it
 //! go out of range, and there nothing is ever reached through it.
 
+use crate::axis_position;
+
 /// Number of elements of a shape.
 pub(super) fn elements(shape: &[usize]) -> usize {
     shape.iter().fold(1, |n, &length| n.saturating_mul(length))
@@ -23,9 +25,12 @@ pub(super) fn offsets(shape: &[usize], strides: &[usize]) -> Vec<usize> {
     })
 }
 
-/// The position of `axis`, which may be negative and which the shape rule has checked, among `rank` axes.
+/// The position of `axis`, which the shape rule has checked, among `rank` axes.
+///
+/// # Panics
+/// If there is no such axis.
 pub(super) fn position(axis: isize, rank: usize) -> usize {
-    if axis < 0 { rank - axis.unsigned_abs() } else { axis.unsigned_abs() }
+    axis_position(axis, rank).unwrap_or_else(|| panic!("axis {axis} of {rank}"))
 }
 
 /// The offset of the first element of every line along `axis`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::rewrite::{Operand, Replacement, rewrite};
 use super::site::Site;
+use crate::flops::node_work;
 use crate::{Graph, GraphError, Tensor};
 
 /// No folded result may be larger.
@@ -12,12 +13,15 @@ const LARGEST_BYTES: usize = 64 << 20;
 const LARGEST_GROWTH: usize = 16;
 /// A result up to this size may grow as it likes.
 const SMALL_BYTES: usize = 4 << 10;
+/// No node whose evaluation takes more steps is folded: the reference is slow, and compiling should take a second or so.
+const MOST_WORK: u64 = 1 << 28;
 
 /// Evaluates nodes whose inputs are all constants, with the reference's arithmetic; the results become constants named after
 /// the node.
 ///
 /// A node stays when its results take more than 64 MiB together, or more than 16 times the bytes of its inputs and more than
-/// 4 KiB: a graph should not outgrow the model it came from.
+/// 4 KiB: a graph should not outgrow the model it came from. It also stays when it would take the reference more than 2^28
+/// multiply-adds (or elements read, written, or under a window): a device does them faster.
 pub fn fold_constants(graph: &Graph) -> Result<Graph, GraphError> {
     rewrite(graph, fold)
 }
@@ -41,7 +45,7 @@ fn fold(site: &Site<'_>) -> Option<Replacement> {
         sum.checked_add(ty.shape.elements_per_sample()?.checked_mul(ty.dtype.size_bytes())?)
     })?;
     let largest = input_bytes.saturating_mul(LARGEST_GROWTH).clamp(SMALL_BYTES, LARGEST_BYTES);
-    if output_bytes > largest {
+    if output_bytes > largest || node_work(site.graph, node) > MOST_WORK {
         return None;
     }
     let results = node.op.evaluate(&inputs, &shapes);

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::rewrite::{Operand, Replacement, rewrite};
 use super::site::{Site, close, reshaped};
-use crate::{BinaryOp, Graph, GraphError, LayerNorm, Op, Reduce, ReduceOp, RmsNorm, Tensor, UnaryOp, Value};
+use crate::{
+    BinaryOp, Graph, GraphError, LayerNorm, Op, Reduce, ReduceOp, RmsNorm, Tensor, UnaryOp, Value,
+    axis_position,
+};
 
 /// Recognises [`LayerNorm`] and [`RmsNorm`], step by step:
 ///
@@ -57,8 +60,7 @@ fn trailing_mean(site: &Site<'_>, value: Value) -> Option<(Value, usize)> {
     let Op::Reduce(Reduce { op: ReduceOp::Mean, axes, keep_dims: true }) = &node.op else { return None };
     let x = node.input(0)?;
     let rank = site.ty(x).shape.rank();
-    let mut axes: Vec<usize> =
-        axes.iter().map(|&a| if a < 0 { a + rank as isize } else { a } as usize).collect();
+    let mut axes: Vec<usize> = axes.iter().map(|&axis| axis_position(axis, rank)).collect::<Option<_>>()?;
     axes.sort();
     axes.iter().copied().eq(rank - axes.len()..rank).then_some((x, axes.len()))
 }

@@ -1,6 +1,9 @@
 use paceline_graph::passes::{fold_batch_norm, fold_constants};
 use paceline_graph::testing::Pieces;
-use paceline_graph::{Activation, BatchNorm, Conv, ConvTranspose, Linear, Op, Source, Split, UnaryOp, Value};
+use paceline_graph::{
+    Activation, BatchNorm, Conv, ConvTranspose, Linear, MaxPool, Op, Reduce, ReduceOp, Source, Split,
+    UnaryOp, Value,
+};
 
 use crate::support::{Tolerance, check, graph};
 
@@ -58,6 +61,44 @@ fn folded_constants_are_named_after_the_node_and_the_others_are_gone() {
     let constants: Vec<_> =
         after.values().iter().filter(|i| matches!(i.source, Source::Constant(_))).map(|i| &i.name).collect();
     assert_eq!(constants, [&before.nodes()[0].name]);
+}
+
+#[test]
+fn what_would_take_the_reference_too_long_is_left_to_the_device() {
+    type Build = fn(&mut Pieces, usize) -> Value;
+    fn zeros(p: &mut Pieces, shape: &[usize]) -> Value {
+        p.elements(shape, vec![0.0; shape.iter().product()])
+    }
+    // What is small, so that it folds; what is large, so that 2^30 steps do not.
+    let cases: [(&str, [usize; 2], Build); 3] = [
+        ("a product", [8, 1024], |p, n| {
+            let (a, b) = (zeros(p, &[n, n]), zeros(p, &[n, n]));
+            p.matmul(a, b)
+        }),
+        ("a convolution", [32, (1 << 14) + 15], |p, n| {
+            let (x, weight) = (zeros(p, &[1, 64, n]), zeros(p, &[64, 64, 16]));
+            p.node(Op::Conv(Conv::new(1)), &[x, weight])
+        }),
+        ("windows", [8, 1 << 16], |p, n| {
+            let x = zeros(p, &[1, 1, n]);
+            let (kernel, stride, padding, dilation) = (vec![n / 2], vec![1], vec![(0, 0)], vec![1]);
+            p.node(Op::MaxPool(MaxPool { kernel, stride, padding, dilation }), &[x])
+        }),
+    ];
+    for (what, sizes, build) in cases {
+        let nodes = sizes.map(|size| {
+            let mut pieces = Pieces::new(7);
+            let p = &mut pieces;
+            let y = build(p, size);
+            let axes = (0..p.dims(y).len() as isize).collect();
+            let sum = p.node(Op::Reduce(Reduce { op: ReduceOp::Sum, axes, keep_dims: false }), &[y]);
+            let x = p.input(&[1]);
+            let product = p.mul(x, sum);
+            let before = pieces.finish(&[product]);
+            fold_constants(&before).expect("a valid graph").nodes().len()
+        });
+        assert_eq!(nodes, [1, 3], "{what}");
+    }
 }
 
 fn batch_norm(p: &mut Pieces, x: Value, affine: bool) -> Value {

@@ -1,6 +1,6 @@
 //! Layers that only give their input another shape.
 
-use paceline_graph::{Dim, Op, Reshape, Shape, Value};
+use paceline_graph::{Dim, Op, Reshape, Shape, Value, axis_position};
 
 use crate::{BuildError, Layer, Module, Parameters, Scope};
 
@@ -37,7 +37,7 @@ impl Layer for Flatten {
     fn forward(&self, scope: &mut Scope<'_>, x: Value) -> Result<Value, BuildError> {
         let ty = scope.value_type(x);
         let dims = ty.shape.dims();
-        let axes = position(self.first, dims.len()).zip(position(self.last, dims.len()));
+        let axes = axis_position(self.first, dims.len()).zip(axis_position(self.last, dims.len()));
         let Some((first, last)) = axes.filter(|(first, last)| first <= last) else {
             let expected = format!("an input with axes {} to {}", self.first, self.last);
             return Err(scope.problem(expected, ty.to_string()));
@@ -70,19 +70,13 @@ impl Layer for Unflatten {
     fn forward(&self, scope: &mut Scope<'_>, x: Value) -> Result<Value, BuildError> {
         let ty = scope.value_type(x);
         let dims = ty.shape.dims();
-        let Some(axis) = position(self.axis, dims.len()) else {
+        let Some(axis) = axis_position(self.axis, dims.len()) else {
             return Err(scope.problem(format!("an input with an axis {}", self.axis), ty.to_string()));
         };
         let sizes: Vec<Dim> = self.sizes.iter().map(|&size| Dim::Fixed(size)).collect();
         let dims = [&dims[..axis], &sizes, &dims[axis + 1..]].concat();
         scope.add("", Op::Reshape(Reshape { shape: Shape::new(dims) }), &[Some(x)])
     }
-}
-
-/// The axis that `axis` means in a shape of `rank` axes.
-fn position(axis: isize, rank: usize) -> Option<usize> {
-    let axis = if axis < 0 { rank.checked_add_signed(axis)? } else { axis.unsigned_abs() };
-    (axis < rank).then_some(axis)
 }
 
 /// The length of two axes merged. At most one of them is the batch.

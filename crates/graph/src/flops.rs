@@ -1,6 +1,6 @@
 //! How much arithmetic a graph is.
 
-use paceline_graph::{Graph, Node, Op, Value};
+use crate::{Graph, Node, Op, Value};
 
 /// Floating-point operations of one sample, a multiply-add counted as two: those of the matrix products (linear layers,
 /// convolutions, attention), as the field counts them. Activations, norms and additions are left out. Saturates.
@@ -8,10 +8,23 @@ pub fn flops(graph: &Graph) -> u64 {
     graph.nodes().iter().map(|node| node_flops(graph, node)).fold(0, u64::saturating_add)
 }
 
+/// About how many steps the reference takes for one sample of a node: its multiply-adds, the elements under its windows, or
+/// the elements that it reads or writes, whichever are the most. Saturates.
+pub(crate) fn node_work(graph: &Graph, node: &Node) -> u64 {
+    let elements = |value: Value| product(&[&shape(graph, value)]);
+    let read = node.inputs.iter().flatten().map(|&v| elements(v)).fold(0, u64::saturating_add);
+    let written = node.outputs.iter().map(|&v| elements(v)).fold(0, u64::saturating_add);
+    let window = match &node.op {
+        Op::MaxPool(pool) => product(&[&pool.kernel]),
+        Op::AveragePool(pool) => product(&[&pool.kernel]),
+        _ => 1,
+    };
+    (node_flops(graph, node) / 2).max(read).max(written.saturating_mul(window))
+}
+
 fn node_flops(graph: &Graph, node: &Node) -> u64 {
-    let shape = |value: Value| graph.value(value).ty.shape.resolve(1);
-    let input = |index: usize| node.inputs.get(index).copied().flatten().map(shape).unwrap_or_default();
-    let output = || node.outputs.first().copied().map(shape).unwrap_or_default();
+    let input = |index: usize| node.input(index).map(|v| shape(graph, v)).unwrap_or_default();
+    let output = || node.outputs.first().map(|&v| shape(graph, v)).unwrap_or_default();
     match &node.op {
         Op::MatMul(_) => product(&[&[2], &output(), last(&input(0))]),
         // weight [out, in]
@@ -27,6 +40,10 @@ fn node_flops(graph: &Graph, node: &Node) -> u64 {
         }
         _ => 0,
     }
+}
+
+fn shape(graph: &Graph, value: Value) -> Vec<usize> {
+    graph.value(value).ty.shape.resolve(1)
 }
 
 fn last(shape: &[usize]) -> &[usize] {
