@@ -17,7 +17,6 @@ mod kernels;
 #[path = "../src/memory.rs"]
 mod memory;
 
-use kernels::activation::Activation;
 use kernels::conv::{ConvArgs, ConvShape, PackedConv};
 use kernels::gemm::{GemmCall, RightPointer, Strides};
 use kernels::isa::Isa;
@@ -25,6 +24,7 @@ use kernels::pack::PackedMatrix;
 use kernels::set::KernelSet;
 use kernels::vector::{self, Kernel, Vector};
 use memory::Block;
+use paceline_graph::Activation;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -168,7 +168,7 @@ fn products(set: &KernelSet, name: &str, layers: &[[usize; 2]], rows: usize) {
                 bias: bias.as_ptr(),
                 residual: std::ptr::null(),
                 residual_strides: Strides { sample: 0, row: 0, column: 1 },
-                activation: Activation::Relu,
+                activation: Some(Activation::Relu),
                 out: y[0].floats_mut().as_mut_ptr(),
                 out_strides: Strides { sample: 0, row: weight.n, column: 1 },
             };
@@ -213,7 +213,7 @@ fn convolutions(set: &'static KernelSet, name: &str, layers: &[[usize; 5]], samp
                 input: x[layer].floats(),
                 bias: Some(bias),
                 residual: None,
-                activation: Activation::Relu,
+                activation: Some(Activation::Relu),
                 out: y[0].floats_mut(),
                 scratch: scratch.floats_mut(),
             });

@@ -7,7 +7,8 @@
 //!
 //! Grouped convolutions are one product a group. Where a group is a single channel, see [`super::depthwise`].
 
-use super::activation::Activation;
+use paceline_graph::Activation;
+
 use super::depthwise::Depthwise;
 use super::gemm::{GemmCall, RightPointer, Strides};
 use super::pack::PackedMatrix;
@@ -88,7 +89,7 @@ pub(crate) struct ConvArgs<'a> {
     /// Like the output, if any: added before the activation.
     pub residual: Option<&'a [f32]>,
     /// Applied last.
-    pub activation: Activation,
+    pub activation: Option<Activation>,
     /// `[samples, channels_out, height, width]`.
     pub out: &'a mut [f32],
     /// [`PackedConv::scratch_floats`] values of any content.
@@ -296,7 +297,7 @@ impl Product {
         image: &[f32],
         bias: Option<&[f32]>,
         residual: Option<&[f32]>,
-        activation: Activation,
+        activation: Option<Activation>,
         out: &mut [f32],
     ) {
         let weight = &phase.weights[group];

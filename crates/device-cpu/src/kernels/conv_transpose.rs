@@ -71,8 +71,9 @@ impl PackedConvTranspose {
         let last = (shape.padding.0 + output - 1) / stride;
         let after = (last + 1).saturating_sub(length);
         let padded = Padded::new([1, length], [(0, 0), (before, after)]);
-        let phases = (0..stride)
-            .filter_map(|remainder| phase(set, &shape, weight, remainder, before, padded.plane_stride))
+        // One phase for each of the first outputs, up to a stride of them: no phase without an output, however far the stride.
+        let phases = (0..stride.min(output))
+            .map(|first| phase(set, &shape, weight, first, before, padded.plane_stride))
             .collect();
         Self {
             set,
@@ -98,24 +99,18 @@ impl PackedConvTranspose {
     }
 }
 
-/// The outputs `o` with `(o + padding) % stride == remainder`, if there are any.
+/// The output `first`, less than a stride, and those whole strides after it.
 fn phase(
     set: &KernelSet,
     shape: &ConvTransposeShape,
     weight: &[f32],
-    remainder: usize,
+    first: usize,
     before: usize,
     plane_stride: usize,
-) -> Option<Phase> {
+) -> Phase {
     let &ConvTransposeShape { channels_in, channels_out, groups, kernel, stride, dilation, .. } = shape;
     let (inner, outer) = (channels_in / groups, channels_out / groups);
-    let cut = shape.padding.0;
-    // o + cut = q * stride + remainder, for q in first .. end.
-    let first = cut.saturating_sub(remainder).div_ceil(stride);
-    let end = (cut + shape.output()).checked_sub(remainder)?.div_ceil(stride);
-    if first >= end {
-        return None;
-    }
+    let (quotient, remainder) = ((first + shape.padding.0) / stride, (first + shape.padding.0) % stride);
     let taps: Vec<usize> = (0..kernel).filter(|tap| tap * dilation % stride == remainder).collect();
     let depths = || (0..inner).flat_map(|c| taps.iter().map(move |&tap| (c, tap)));
     let matrix = |group: usize| {
@@ -126,20 +121,20 @@ fn phase(
             .collect();
         PackedMatrix::new(set, &rows, outer, inner * taps.len())
     };
-    // Output q reads input q - tap * dilation / stride.
+    // The output at q * stride + remainder reads input q - tap * dilation / stride.
     let offset = |(c, tap): (usize, usize)| (c * plane_stride + before - tap * dilation / stride) as u32;
-    Some(Phase {
+    Phase {
         weights: (0..groups).map(matrix).collect(),
         offsets: depths().map(offset).chain([0]).collect(),
-        first,
+        first: quotient,
         line_step: 0,
         step: 1,
         lines: 1,
-        windows: end - first,
-        out_first: first * stride + remainder - cut,
+        windows: (shape.output() - first).div_ceil(stride),
+        out_first: first,
         out_line_step: 0,
         out_step: stride,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! A channel is padded into the scratch, its columns sorted by their remainder modulo the stride: then what a tap
 //! reads for adjacent outputs is adjacent too, whatever the stride.
 
-use super::activation::Activation;
+use paceline_graph::Activation;
+
+use super::activation::apply;
 use super::conv::{ConvArgs, ConvShape};
 use super::set::KernelSet;
 use super::vector::Vector;
@@ -110,7 +112,7 @@ pub(crate) struct DepthwiseCall {
     windows: usize,
     bias: f32,
     residual: *const f32,
-    activation: Activation,
+    activation: Option<Activation>,
     out: *mut f32,
 }
 
@@ -167,7 +169,7 @@ impl DepthwiseCall {
             if !self.residual.is_null() {
                 y = y.add(V::load_first(self.residual.add(at), count));
             }
-            self.activation.apply(y).store_first(self.out.add(at), count);
+            apply(self.activation, y).store_first(self.out.add(at), count);
         }
     }
 }

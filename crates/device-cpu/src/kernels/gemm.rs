@@ -7,7 +7,9 @@
 //! Operands are given by address and strides, because callers lay many products over the same memory: heads of
 //! attention, windows of a convolution, rows of samples.
 
-use super::activation::Activation;
+use paceline_graph::Activation;
+
+use super::activation::apply;
 use super::set::KernelSet;
 use super::tile::{self, Tile};
 use super::vector::{Kernel, Vector};
@@ -64,7 +66,7 @@ pub(crate) struct GemmCall {
     /// Its rows or its columns are adjacent, as those of the output.
     pub residual_strides: Strides,
     /// Applied last.
-    pub activation: Activation,
+    pub activation: Option<Activation>,
     /// The output; it overlaps no operand but, in the very same places, the residual.
     pub out: *mut f32,
     /// A column stride other than 1 makes the output transposed; adjacent rows are then stored fastest.
@@ -208,10 +210,10 @@ impl Block<'_> {
                 std::ptr::copy_nonoverlapping(call.bias.add(first), bias_buffer.as_mut_ptr(), columns);
                 bias_buffer.as_ptr()
             };
-            let relu = call.activation == Activation::Relu;
+            let relu = call.activation == Some(Activation::Relu);
             let direct = call.out_strides.column == 1
                 && columns == vectors * V::LANES
-                && (relu || call.activation == Activation::None);
+                && (relu || call.activation.is_none());
             let has_residual = !call.residual.is_null();
             let group = vectors.div_ceil(V::PANEL_VECTORS);
             let visits = self.samples.len() * tiles;
@@ -261,7 +263,7 @@ impl Block<'_> {
                             stride: vectors * V::LANES,
                             residual,
                             residual_strides: call.residual_strides,
-                            activation: if tile.relu { Activation::None } else { call.activation },
+                            activation: if tile.relu { None } else { call.activation },
                             out,
                             out_strides: call.out_strides,
                         });
@@ -281,7 +283,7 @@ struct Finish {
     stride: usize,
     residual: *const f32,
     residual_strides: Strides,
-    activation: Activation,
+    activation: Option<Activation>,
     out: *mut f32,
     out_strides: Strides,
 }
@@ -300,7 +302,7 @@ impl Kernel for Finish {
                 return;
             }
             let adjacent = self.out_strides.row == 1;
-            if adjacent && self.residual.is_null() && self.activation == Activation::None {
+            if adjacent && self.residual.is_null() && self.activation.is_none() {
                 self.transpose::<V>(self.out, self.out_strides.column);
                 return;
             }
@@ -323,7 +325,7 @@ impl Kernel for Finish {
             for index in (0..values).step_by(V::LANES) {
                 let at = buffer.as_mut_ptr().add(index);
                 let count = (values - index).min(V::LANES);
-                self.activation.apply(V::load_first(at, count)).store_first(at, count);
+                apply(self.activation, V::load_first(at, count)).store_first(at, count);
             }
             for column in 0..self.columns {
                 let out = self.out.add(column * self.out_strides.column);
@@ -356,7 +358,7 @@ impl Finish {
                     if !self.residual.is_null() {
                         y = y.add(V::load_first(self.residual.add(row * residual_stride + j), n));
                     }
-                    self.activation.apply(y).store_first(self.out.add(row * out_stride + j), n);
+                    apply(self.activation, y).store_first(self.out.add(row * out_stride + j), n);
                 }
             }
         }

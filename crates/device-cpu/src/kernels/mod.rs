@@ -1,7 +1,7 @@
 //! The arithmetic of the CPU device, once per instruction set.
 //!
 //! Kernels are written once, generic over [`vector::Vector`], and instantiated by [`set`] for every instruction
-//! set. They know nothing of graphs: sizes and slices in, numbers out. Every output element is computed in an order
+//! set. They know nothing of graphs but the names of functions: sizes and slices in, numbers out. Every output element is computed in an order
 //! that depends on its own sizes alone, never on how many rows or samples travel with it.
 
 pub(crate) mod activation;

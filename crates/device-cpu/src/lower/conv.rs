@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use paceline_graph::{Conv, ConvTranspose, Node, Tensor};
+use paceline_graph::{Activation, Conv, ConvTranspose, Node, Tensor};
 
 use super::{Lowering, Unsupported};
-use crate::kernels::activation::Activation;
 use crate::kernels::conv::{ConvArgs, ConvShape, PackedConv};
 use crate::kernels::conv_transpose::{ConvTransposeShape, PackedConvTranspose};
 use crate::operand::Operand;
@@ -35,7 +34,7 @@ impl Lowering<'_> {
         let residual = self.optional_dense(node, 3);
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
         let scratch = packed.scratch_floats();
-        let activation = op.activation.into();
+        let activation = op.activation;
         self.convolve(node, x, residual, activation, scratch, move |args| packed.run(args));
         Ok(())
     }
@@ -58,7 +57,7 @@ impl Lowering<'_> {
         check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
         let scratch = packed.scratch_floats();
-        let activation = op.activation.into();
+        let activation = op.activation;
         self.convolve(node, x, None, activation, scratch, move |args| packed.run(args));
         Ok(())
     }
@@ -68,7 +67,7 @@ impl Lowering<'_> {
         node: &Node,
         x: Operand,
         residual: Option<Operand>,
-        activation: Activation,
+        activation: Option<Activation>,
         scratch_floats: usize,
         run: impl Fn(ConvArgs<'_>) + Send + Sync + 'static,
     ) {
@@ -130,7 +129,7 @@ struct ConvStep<F> {
     bias: Option<(Slot, usize)>,
     residual: Option<Slot>,
     output: (Slot, usize),
-    activation: Activation,
+    activation: Option<Activation>,
     scratch_floats: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Operators that move elements: most become views; the others become copies.
 
-use paceline_graph::{Concat, DType, Node, Pad, Slice, Split, Transpose};
+use paceline_graph::{Concat, DType, Node, Pad, Slice, Split, Transpose, axis_position};
 
 use super::{Lowering, Unsupported};
 use crate::kernels::copy::{Plane, copy};
@@ -87,7 +87,7 @@ impl Lowering<'_> {
 
 /// The index of an axis that may count from the end.
 pub(super) fn axis_index(axis: isize, rank: usize) -> usize {
-    if axis < 0 { rank - axis.unsigned_abs() } else { axis.unsigned_abs() }
+    axis_position(axis, rank).expect("shape rules have checked the axis")
 }
 
 struct Copy {

@@ -1,9 +1,8 @@
 //! Matrix products: with a weight that was packed when the graph was compiled, or with a computed right operand.
 
-use paceline_graph::{Linear, Node};
+use paceline_graph::{Activation, Linear, Node};
 
 use super::{Lowering, Unsupported};
-use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{GemmCall, RightPointer, Strides, tail_floats};
 use crate::kernels::pack::{PackedMatrix, panel_floats};
 use crate::nd::{Nd, Run};
@@ -14,7 +13,7 @@ impl Lowering<'_> {
     pub fn linear(&mut self, node: &Node, op: &Linear) -> Result<(), Unsupported> {
         let x = self.contiguous_rows(node, 0);
         let (bias, residual) = (self.optional_dense(node, 2), self.optional_dense(node, 3));
-        let activation = op.activation.into();
+        let activation = op.activation;
         let y = self.destination(node.outputs[0]);
         let (k, n) = (x.shape[x.rank() - 1], y.shape[y.rank() - 1]);
         let Some(weight) = self.constant_input(node, 1).cloned() else {
@@ -57,7 +56,7 @@ impl Lowering<'_> {
         }
         let a = if a_is_vector { with_axis(&a, 0) } else { a };
         let b = if b_is_vector { with_axis(&b, 1) } else { b };
-        let none = Epilogue { bias: None, residual: None, activation: Activation::None };
+        let none = Epilogue { bias: None, residual: None, activation: None };
         self.product(a, b, none, y_matrix);
         Ok(())
     }
@@ -122,7 +121,7 @@ impl Lowering<'_> {
 struct Epilogue {
     bias: Option<Operand>,
     residual: Option<Operand>,
-    activation: Activation,
+    activation: Option<Activation>,
 }
 
 /// An operand with at least two axes: a vector becomes a matrix of one row.
@@ -147,7 +146,7 @@ struct PackedProduct {
     bias: Option<Slot>,
     residual: Option<Slot>,
     y: Slot,
-    activation: Activation,
+    activation: Option<Activation>,
 }
 
 impl Step for PackedProduct {
@@ -200,7 +199,7 @@ struct Product {
     bias: Option<Slot>,
     residual: Option<Slot>,
     y: Slot,
-    activation: Activation,
+    activation: Option<Activation>,
 }
 
 impl Step for Product {

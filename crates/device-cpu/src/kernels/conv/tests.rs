@@ -58,7 +58,7 @@ fn check(shape: ConvShape, samples: usize, seed: u64) {
                 input: &input[samples.start * input_floats..samples.end * input_floats],
                 bias: Some(&bias),
                 residual: Some(&residual[outputs]),
-                activation: Activation::Relu,
+                activation: Some(Activation::Relu),
                 out: &mut out,
                 scratch: &mut vec![f32::NAN; conv.scratch_floats()],
             });

@@ -1,8 +1,8 @@
 //! Transposed convolutions against their definition in `f64`, and samples against the same sample alone.
 
 use super::*;
-use crate::kernels::activation::Activation;
 use crate::kernels::test_values::values;
+use paceline_graph::Activation;
 use proptest::prelude::*;
 
 /// The definition: every input adds to the outputs under its taps.
@@ -49,7 +49,7 @@ fn check(shape: ConvTransposeShape, samples: usize, seed: u64) {
                 input: &input[samples.start * input_floats..samples.end * input_floats],
                 bias: Some(&bias),
                 residual: None,
-                activation: Activation::Tanh,
+                activation: Some(Activation::Tanh),
                 out: &mut out,
                 scratch: &mut vec![f32::NAN; conv.scratch_floats()],
             });
@@ -70,6 +70,26 @@ fn check(shape: ConvTransposeShape, samples: usize, seed: u64) {
                 set.isa
             );
         }
+    }
+}
+
+#[test]
+fn a_stride_far_beyond_the_output_costs_nothing() {
+    const STRIDE: usize = 1 << 40;
+    let one = ConvTransposeShape {
+        channels_in: 2,
+        channels_out: 3,
+        groups: 1,
+        length: 1,
+        kernel: 3,
+        stride: STRIDE,
+        padding: (1, 0),
+        output_padding: 2,
+        dilation: 2,
+    };
+    // Of two inputs that far apart, the padding leaves only the second one's outputs.
+    for shape in [one, ConvTransposeShape { length: 2, padding: (STRIDE - 1, 0), ..one }] {
+        check(shape, 2, 3);
     }
 }
 
