@@ -30,9 +30,12 @@ pub enum CompileError {
         got: String,
     },
     /// The program would not fit in memory.
-    #[error("one sample of this graph needs {bytes} bytes of scratch memory; the device allows {limit}")]
+    #[error(
+        "one sample of this graph needs {bytes} bytes for what is computed on the way; the device allows {limit}: give it a \
+         smaller sample (fewer tokens or pixels a request), or cut the graph in two"
+    )]
     TooLarge {
-        /// What one sample takes.
+        /// What one sample takes; `usize::MAX` when that cannot be counted.
         bytes: usize,
         /// What the device allows.
         limit: usize,
@@ -119,4 +122,19 @@ pub enum BatchError {
         /// Element type and number of elements it has.
         got: (DType, usize),
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CompileError;
+
+    #[test]
+    fn a_graph_that_is_too_large_is_told_what_to_do() {
+        let message = CompileError::TooLarge { bytes: 4096, limit: 1024 }.to_string();
+        for part in
+            ["4096 bytes", "allows 1024", "a smaller sample", "fewer tokens or pixels", "cut the graph"]
+        {
+            assert!(message.contains(part), "'{part}' is missing: {message}");
+        }
+    }
 }

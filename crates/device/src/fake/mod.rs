@@ -3,162 +3,26 @@
 //! A [`FakeProgram`] is made from a signature instead of a graph. It computes `2x + 1` from whole slices, so that a test can
 //! tell whose rows came back, and asks a script before each execution how long to take and whether to fail, lose its
 //! session, panic, or hang until a [`Gate`] opens. With [`FakeProgram::recorded`] it remembers what it executed.
-//!
-//! **Traps.** [`Latency::busy`] counts work, not wall time: a thread that is preempted in the middle still has the rest to do,
-//! as in a real kernel. It is calibrated when it is made, so compare only times that one `Latency` produced.
 
-use std::hint::black_box;
+mod compute;
+mod gate;
+mod latency;
+mod record;
+mod script;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use paceline_graph::DType;
 
-use crate::{Batch, BatchSizes, DeviceError, Port, Program, Session, Signature, View, ViewMut};
-
-/// What a script may look at before an execution.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Execution {
-    /// Executions of this program before this one.
-    pub number: u64,
-    /// Which session runs it: sessions are numbered from 0 in the order they were opened.
-    pub session: u64,
-    /// The samples of each part, in order.
-    pub parts: Vec<usize>,
-    /// The first element of the first input of each part, in order; 0 where a part has no element.
-    pub firsts: Vec<f64>,
-}
-
-impl Execution {
-    /// Samples of all parts.
-    pub fn samples(&self) -> usize {
-        self.parts.iter().sum()
-    }
-}
-
-/// What an execution does after its latency.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Writes `2x + 1`.
-    Compute,
-    /// Returns [`DeviceError::Failed`]; the session stays usable.
-    Fail(String),
-    /// Returns [`DeviceError::Lost`], as does every later execution of this session.
-    Lose(String),
-    /// Panics with this message.
-    Panic(String),
-    /// Waits for the gate, then computes.
-    Hang(Gate),
-}
-
-/// How long an execution takes: a fixed part and a part for each sample.
-#[derive(Clone, Copy, Debug)]
-pub struct Latency {
-    kind: Kind,
-    fixed: Duration,
-    per_sample: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Sleep,
-    Busy { steps_per_us: f64 },
-}
-
-impl Latency {
-    /// No time beyond writing the outputs.
-    pub const NONE: Latency =
-        Latency { kind: Kind::Sleep, fixed: Duration::ZERO, per_sample: Duration::ZERO };
-
-    /// Sleeps: the device works elsewhere and the host's core is free.
-    pub fn sleep(fixed: Duration, per_sample: Duration) -> Self {
-        Latency { kind: Kind::Sleep, fixed, per_sample }
-    }
-
-    /// Computes: the device is the host's core. Takes about a millisecond to calibrate.
-    pub fn busy(fixed: Duration, per_sample: Duration) -> Self {
-        const STEPS: u64 = 100_000;
-        let fastest = (0..5)
-            .map(|_| {
-                let start = Instant::now();
-                work(STEPS);
-                start.elapsed()
-            })
-            .min()
-            .unwrap_or_default();
-        let steps_per_us = STEPS as f64 / (fastest.as_secs_f64() * 1e6).max(1e-3);
-        Latency { kind: Kind::Busy { steps_per_us }, fixed, per_sample }
-    }
-
-    fn pass(&self, samples: usize) {
-        let time = self.fixed + self.per_sample * u32::try_from(samples).unwrap_or(u32::MAX);
-        if time.is_zero() {
-            return;
-        }
-        match self.kind {
-            Kind::Sleep => thread::sleep(time),
-            Kind::Busy { steps_per_us } => work((time.as_secs_f64() * 1e6 * steps_per_us) as u64),
-        }
-    }
-}
-
-/// `steps` multiplications, each waiting for the one before.
-fn work(steps: u64) {
-    let mut x = black_box(1u64);
-    for _ in 0..steps {
-        x = black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-    }
-}
-
-/// Holds back executions with [`Outcome::Hang`] until it is opened.
-#[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<GateState>);
-
-#[derive(Debug, Default)]
-struct GateState {
-    open_and_waiting: Mutex<(bool, usize)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    /// A closed gate.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Lets everything through, now and later.
-    pub fn open(&self) {
-        lock(&self.0.open_and_waiting).0 = true;
-        self.0.changed.notify_all();
-    }
-
-    /// Returns when at least `executions` wait at the gate, or it is open.
-    pub fn wait_for(&self, executions: usize) {
-        let held = lock(&self.0.open_and_waiting);
-        let done = self.0.changed.wait_while(held, |&mut (open, waiting)| !open && waiting < executions);
-        drop(done.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn pass(&self) {
-        let mut held = lock(&self.0.open_and_waiting);
-        held.1 += 1;
-        self.0.changed.notify_all();
-        let passed = self.0.changed.wait_while(held, |&mut (open, _)| !open);
-        passed.unwrap_or_else(PoisonError::into_inner).1 -= 1;
-    }
-}
-
-/// One execution that took place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// What the script saw.
-    pub execution: Execution,
-    /// When `launch` was called.
-    pub start: Instant,
-    /// When it returned; also set when it panicked.
-    pub end: Instant,
-}
+use self::compute::{compute, first};
+pub use self::gate::Gate;
+pub use self::latency::Latency;
+pub use self::record::Record;
+use self::record::Recorder;
+pub use self::script::{Execution, Outcome};
+use crate::{Batch, BatchSizes, DeviceError, Port, Program, Session, Signature};
 
 type Script = dyn Fn(&Execution) -> Outcome + Send + Sync;
 type OpenScript = dyn Fn(u64) -> Result<(), DeviceError> + Send + Sync;
@@ -304,64 +168,6 @@ impl Session for FakeSession {
     }
 }
 
-/// Adds its record when the execution ends, also by a panic.
-struct Recorder<'a> {
-    to: &'a Mutex<Vec<Record>>,
-    execution: Execution,
-    start: Instant,
-}
-
-impl Drop for Recorder<'_> {
-    fn drop(&mut self) {
-        let record = Record { execution: self.execution.clone(), start: self.start, end: Instant::now() };
-        lock(self.to).push(record);
-    }
-}
-
-/// Output `o` of a part is `2x + 1` over input `o` (over the last input, where there are fewer), repeated or cut within each
-/// row to the output's length; a boolean output is whether that is above 1.
-fn compute(batch: &mut Batch<'_>) {
-    for part in batch.parts_mut() {
-        let samples = part.samples.max(1);
-        for (o, output) in part.outputs.iter_mut().enumerate() {
-            let Some(&input) = part.inputs.get(o.min(part.inputs.len().saturating_sub(1))) else {
-                fill(output, |_| 1.0);
-                continue;
-            };
-            let (width, input_width) = (output.len() / samples, input.len() / samples);
-            match (input, &mut *output) {
-                (View::F32(x), ViewMut::F32(y)) if x.len() == y.len() => {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y = 2.0 * x + 1.0);
-                }
-                _ if input_width == 0 => fill(output, |_| 1.0),
-                _ => fill(output, |i| {
-                    2.0 * element(&input, i / width * input_width + i % width % input_width) + 1.0
-                }),
-            }
-        }
-    }
-}
-
-fn first(view: &View<'_>) -> f64 {
-    if view.is_empty() { 0.0 } else { element(view, 0) }
-}
-
-fn element(view: &View<'_>, index: usize) -> f64 {
-    match view {
-        View::F32(v) => f64::from(v[index]),
-        View::I64(v) => v[index] as f64,
-        View::Bool(v) => f64::from(u8::from(v[index])),
-    }
-}
-
-fn fill(view: &mut ViewMut<'_>, value: impl Fn(usize) -> f64) {
-    match view {
-        ViewMut::F32(v) => v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) as f32),
-        ViewMut::I64(v) => v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) as i64),
-        ViewMut::Bool(v) => v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) > 1.0),
-    }
-}
-
 /// A port of this name, element type and per-sample shape.
 pub fn port(name: &str, dtype: DType, shape: &[usize]) -> Port {
     Port { name: name.to_string(), dtype, shape: shape.to_vec(), elements: shape.iter().product() }
@@ -384,11 +190,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
 
     use smallvec::smallvec;
 
     use super::*;
-    use crate::{Part, execute};
+    use crate::{Part, View, ViewMut, execute};
 
     fn run(session: &mut dyn Session, rows: &[&[f32]]) -> Result<Vec<Vec<f32>>, DeviceError> {
         let mut outputs: Vec<Vec<f32>> = rows.iter().map(|row| vec![0.0; row.len()]).collect();
@@ -458,22 +265,6 @@ mod tests {
         let opened: Vec<bool> = (0..3).map(|_| program.clone().open().is_ok()).collect();
         assert_eq!(opened, [true, false, true]);
         assert_eq!(program.opened(), 3);
-    }
-
-    #[test]
-    fn latency_grows_with_samples() {
-        for latency in [
-            Latency::busy(Duration::from_millis(1), Duration::from_millis(2)),
-            Latency::sleep(Duration::from_millis(1), Duration::from_millis(2)),
-        ] {
-            let time = |samples| {
-                let start = Instant::now();
-                latency.pass(samples);
-                start.elapsed()
-            };
-            assert!(time(0) < time(10));
-            assert!(time(10) > Duration::from_millis(10));
-        }
     }
 
     #[test]

@@ -1,0 +1,90 @@
+//! How long a fake execution takes.
+//!
+//! **Traps.** [`Latency::busy`] counts work, not wall time: a thread that is preempted in the middle still has the rest to do,
+//! as in a real kernel. It is calibrated when it is made, so compare only times that one `Latency` produced.
+
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long an execution takes: a fixed part and a part for each sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    kind: Kind,
+    fixed: Duration,
+    per_sample: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Sleep,
+    Busy { steps_per_us: f64 },
+}
+
+impl Latency {
+    /// No time beyond writing the outputs.
+    pub const NONE: Latency =
+        Latency { kind: Kind::Sleep, fixed: Duration::ZERO, per_sample: Duration::ZERO };
+
+    /// Sleeps: the device works elsewhere and the host's core is free.
+    pub fn sleep(fixed: Duration, per_sample: Duration) -> Self {
+        Latency { kind: Kind::Sleep, fixed, per_sample }
+    }
+
+    /// Computes: the device is the host's core. Takes about a millisecond to calibrate.
+    pub fn busy(fixed: Duration, per_sample: Duration) -> Self {
+        const STEPS: u64 = 100_000;
+        let fastest = (0..5)
+            .map(|_| {
+                let start = Instant::now();
+                work(STEPS);
+                start.elapsed()
+            })
+            .min()
+            .unwrap_or_default();
+        let steps_per_us = STEPS as f64 / (fastest.as_secs_f64() * 1e6).max(1e-3);
+        Latency { kind: Kind::Busy { steps_per_us }, fixed, per_sample }
+    }
+
+    pub(super) fn pass(&self, samples: usize) {
+        let time = self.fixed + self.per_sample * u32::try_from(samples).unwrap_or(u32::MAX);
+        if time.is_zero() {
+            return;
+        }
+        match self.kind {
+            Kind::Sleep => thread::sleep(time),
+            Kind::Busy { steps_per_us } => work((time.as_secs_f64() * 1e6 * steps_per_us) as u64),
+        }
+    }
+}
+
+/// `steps` multiplications, each waiting for the one before. Never inlined, so that the code that is calibrated is the code that
+/// is executed: two inlined copies need not be equally fast.
+#[inline(never)]
+fn work(steps: u64) {
+    let mut x = black_box(1u64);
+    for _ in 0..steps {
+        x = black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latency_grows_with_samples() {
+        for latency in [
+            Latency::busy(Duration::from_millis(1), Duration::from_millis(2)),
+            Latency::sleep(Duration::from_millis(1), Duration::from_millis(2)),
+        ] {
+            let time = |samples| {
+                let start = Instant::now();
+                latency.pass(samples);
+                start.elapsed()
+            };
+            assert!(time(0) < time(10));
+            assert!(time(10) > Duration::from_millis(10));
+        }
+    }
+}
