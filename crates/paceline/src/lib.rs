@@ -44,3 +44,8 @@ pub use paceline_device as seam;
 
 pub use device::{DEVICES, UnknownDevice, device};
 pub use engine::{BuildError, Builder, Engine, LoadError};
+
+/// The README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -47,14 +47,19 @@ impl Latency {
     }
 
     pub(super) fn pass(&self, samples: usize) {
-        let time = self.fixed + self.per_sample * u32::try_from(samples).unwrap_or(u32::MAX);
-        if time.is_zero() {
-            return;
-        }
         match self.kind {
-            Kind::Sleep => thread::sleep(time),
-            Kind::Busy { steps_per_us } => work((time.as_secs_f64() * 1e6 * steps_per_us) as u64),
+            Kind::Sleep if self.time(samples).is_zero() => {}
+            Kind::Sleep => thread::sleep(self.time(samples)),
+            Kind::Busy { steps_per_us } => work(self.steps(samples, steps_per_us)),
         }
+    }
+
+    fn time(&self, samples: usize) -> Duration {
+        self.fixed + self.per_sample * u32::try_from(samples).unwrap_or(u32::MAX)
+    }
+
+    fn steps(&self, samples: usize, steps_per_us: f64) -> u64 {
+        (self.time(samples).as_secs_f64() * 1e6 * steps_per_us) as u64
     }
 }
 
@@ -74,17 +79,14 @@ mod tests {
 
     #[test]
     fn latency_grows_with_samples() {
-        for latency in [
-            Latency::busy(Duration::from_millis(1), Duration::from_millis(2)),
-            Latency::sleep(Duration::from_millis(1), Duration::from_millis(2)),
-        ] {
-            let time = |samples| {
-                let start = Instant::now();
-                latency.pass(samples);
-                start.elapsed()
-            };
-            assert!(time(0) < time(10));
-            assert!(time(10) > Duration::from_millis(10));
-        }
+        let (fixed, per_sample) = (Duration::from_millis(1), Duration::from_millis(2));
+        let busy = Latency::busy(fixed, per_sample);
+        assert!(matches!(busy.kind, Kind::Busy { steps_per_us } if steps_per_us > 0.0));
+        assert_eq!((busy.steps(0, 3.0), busy.steps(10, 3.0)), (3_000, 63_000));
+        assert_eq!(Latency::NONE.time(1000), Duration::ZERO);
+        let sleep = Latency::sleep(fixed, per_sample);
+        let start = Instant::now();
+        sleep.pass(10);
+        assert!(start.elapsed() >= sleep.time(10), "a sleep is never shorter than asked for");
     }
 }
