@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::lock;
 
-/// Holds back executions with [`Outcome::Hang`] until it is opened.
+/// Holds back executions with [`Outcome::Hang`](super::Outcome::Hang) until it is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<GateState>);
 
