@@ -1,6 +1,6 @@
 //! The CPU device: packed weights, kernels per instruction set, fused operators, arenas.
 //!
-//! A graph is simplified, then [lowered](lower) to a [plan](plan): steps over storages. What a step does is decided when the graph
+//! A graph is simplified, then lowered (`lower`) to a plan (`plan`): steps over storages. What a step does is decided when the graph
 //! is compiled; what is left for run time is the number of samples and where the memory is. Weights are packed once a
 //! program, in the order in which kernels read them. A session is an arena in which values share memory by liveness.
 //!
