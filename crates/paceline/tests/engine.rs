@@ -53,7 +53,7 @@ fn errors_say_what_there_is() {
     let error = Engine::on("abacus").err().unwrap().to_string();
     assert_eq!(error, "there is no device 'abacus'; the devices are cpu, auto");
     let error = Engine::builder().lanes(0).build().err().unwrap().to_string();
-    assert_eq!(error, "lanes: expected at least 1, got 0");
+    assert_eq!(error, "lanes: expected 1 to 4096, got 0");
 
     let engine = Engine::builder().with_device(device("cpu").unwrap()).lanes(1).build().unwrap();
     engine.load("linear", Arc::new(linear())).unwrap();
