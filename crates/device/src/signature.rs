@@ -27,6 +27,13 @@ pub struct Port {
 }
 
 impl Signature {
+    /// Bytes of the inputs and outputs of so many samples.
+    pub fn request_bytes(&self, samples: usize) -> usize {
+        let ports = self.inputs.iter().chain(&self.outputs);
+        let sample: usize = ports.map(|port| port.elements.saturating_mul(port.dtype.size_bytes())).sum();
+        sample.saturating_mul(samples)
+    }
+
     /// The signature of a graph.
     pub fn of(graph: &Graph) -> Self {
         let batched = graph.is_batched();

@@ -1,20 +1,31 @@
 //! Choices made when an engine is made.
 
 use std::thread;
+use std::time::Duration;
 
+use crate::clock::nanos;
 use crate::engine::Engine;
 use crate::error::BuildError;
+use crate::queue::Bounds;
 
 /// Makes an [`Engine`].
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     lanes: Option<usize>,
     queue_samples: Option<usize>,
+    queue_bytes: Option<usize>,
+    queue_time: Option<Duration>,
 }
 
 impl Builder {
     /// Samples that may wait, unless chosen otherwise.
     pub const DEFAULT_QUEUE_SAMPLES: usize = 16_384;
+
+    /// Bytes of inputs and outputs that may wait, unless chosen otherwise: 1 GiB.
+    pub const DEFAULT_QUEUE_BYTES: usize = 1 << 30;
+
+    /// Time that a request may have to wait by the measured costs, unless chosen otherwise.
+    pub const DEFAULT_QUEUE_TIME: Duration = Duration::from_secs(60);
 
     /// The most lanes of one engine: a lane is a thread, and no device is served by more.
     pub const MAX_LANES: usize = 4096;
@@ -32,17 +43,34 @@ impl Builder {
         self
     }
 
+    /// How many bytes the inputs and outputs of what waits may take, of all models together. Requests beyond are refused at once.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// How long a request may have to wait by the measured costs. Requests that would wait longer are refused at once.
+    pub fn queue_time(mut self, time: Duration) -> Self {
+        self.queue_time = Some(time);
+        self
+    }
+
     /// Starts the lanes.
     pub fn build(self) -> Result<Engine, BuildError> {
         let lanes = self.lanes.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
         let queue_samples = self.queue_samples.unwrap_or(Self::DEFAULT_QUEUE_SAMPLES);
-        let options =
-            [("lanes", lanes, 1..=Self::MAX_LANES), ("queue_samples", queue_samples, 1..=usize::MAX)];
+        let queue_bytes = self.queue_bytes.unwrap_or(Self::DEFAULT_QUEUE_BYTES);
+        let options = [
+            ("lanes", lanes, 1..=Self::MAX_LANES),
+            ("queue_samples", queue_samples, 1..=usize::MAX),
+            ("queue_bytes", queue_bytes, 1..=usize::MAX),
+        ];
         for (option, got, range) in options {
             if !range.contains(&got) {
                 return Err(BuildError::Range { option, range, got });
             }
         }
-        Engine::start(lanes, queue_samples)
+        let time = nanos(self.queue_time.unwrap_or(Self::DEFAULT_QUEUE_TIME));
+        Engine::start(lanes, Bounds { samples: queue_samples, bytes: queue_bytes, time })
     }
 }

@@ -1,24 +1,72 @@
 //! Which requests form the next batch: a pure function, with no clock, no lock and no thread inside.
 //!
-//! Today the rule is first come, first served across models: the model whose oldest request waits longest, and of its requests,
-//! from the oldest on, as many as one execution may have and as are a fair **share** of what the engine holds.
+//! A lane that is free asks three questions.
+//!
+//! 1. **Which line?** The model that had least of the lanes' time for its weight goes first, so that no model starves another. A
+//!    request whose deadline would pass if it waited for that model's batch goes before it, least slack first, as long as
+//!    its model is not too far ahead of its share. Among the shapes of one model, least slack decides.
+//! 2. **How many samples?** Never more than a fair **share** of what the engine holds, so that the other lanes find work too;
+//!    of the sizes up to there, the one with the most samples per second, by the measured costs.
+//! 3. **Which requests?** In the order in which they are due. One that can no longer be answered in time is shed; one that a
+//!    batch of the chosen size would make late is left for another lane, when the size gains more than it loses.
 //!
 //! The share keeps lanes from starving each other. Callers that wait for answers send their next requests only then; if one lane
 //! took everything, the others would stand idle until it is done. With as many equal shares as there are lanes and one more,
 //! each lane executes one and finds one waiting when it is done.
-//!
-//! What a better rule needs comes in through [`Line`] and [`Load`] (deadlines, weights, measured costs) and as a `now`; it goes
-//! out through [`Decision`]. Nothing else has to change.
 
-/// What is known of one model's waiting requests.
+use smallvec::SmallVec;
+
+use crate::clock::{NEVER, Nanos};
+use crate::cost::{Cost, CostTable, rate};
+use crate::reasons::Release;
+
+/// How far a model may be ahead of its share of the lanes' time, in nanoseconds, and still overtake for a deadline.
+const CREDIT_NS: u64 = 100_000_000;
+/// A smaller batch is better than one that makes less than this more samples per second.
+const GAIN: f64 = 1.01;
+
+/// The most requests looked at for one batch.
+const MAX_WALK: usize = 1024;
+
+/// What becomes of a request that cannot be answered by its deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Late {
+    /// It is refused, or dropped before it is executed, with an error that says so: nobody needs a late answer.
+    #[default]
+    Reject,
+    /// It is executed all the same: a deadline only says what is urgent.
+    Serve,
+}
+
+/// What is known of one waiting request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) samples: usize,
+    /// [`NEVER`] without one.
+    pub(crate) deadline: Nanos,
+}
+
+/// The waiting requests of one program: one model, one shape.
 #[derive(Clone, Debug)]
-pub(crate) struct Line<S> {
-    /// When the oldest arrived, as its number among all arrivals.
-    pub(crate) oldest: u64,
-    /// Samples that one execution may have.
+pub(crate) struct Line<'a, E> {
+    /// What the decision names it by.
+    pub(crate) index: usize,
+    /// Time of lanes that its model had, divided by the model's weight.
+    pub(crate) service: u64,
+    /// When its first request is due.
+    pub(crate) due: Nanos,
+    /// Since when something has been waiting.
+    pub(crate) since: Nanos,
+    /// Samples waiting; at least one.
+    pub(crate) waiting: usize,
+    /// Samples that one execution may have; no request has more.
     pub(crate) max_samples: usize,
-    /// The samples of each request, oldest first; none is above `max_samples`.
-    pub(crate) samples: S,
+    /// How long a request may wait for company.
+    pub(crate) max_delay: Nanos,
+    pub(crate) late: Late,
+    pub(crate) costs: &'a CostTable,
+    /// The requests, in the order in which they are due; at least one.
+    pub(crate) entries: E,
 }
 
 /// What the engine holds, all models together.
@@ -26,6 +74,8 @@ pub(crate) struct Line<S> {
 pub(crate) struct Load {
     /// Lanes that are not retired.
     pub(crate) lanes: usize,
+    /// Lanes that execute, the asking one included.
+    pub(crate) busy: usize,
     /// Samples waiting.
     pub(crate) waiting: usize,
     /// Samples in the latest batch of each lane, added up, whether it still runs or was just answered.
@@ -34,107 +84,273 @@ pub(crate) struct Load {
 
 impl Load {
     /// Samples that a lane should take at most.
-    fn share(&self) -> usize {
-        (self.waiting + self.running).div_ceil(self.lanes + 1)
+    pub(crate) fn share(&self) -> usize {
+        (self.waiting + self.running).div_ceil(self.lanes + 1).max(1)
     }
+}
+
+/// What a lane does next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Decision {
+    /// Nothing waits.
+    Idle,
+    /// What waits may wait for company until then.
+    Wait { until: Nanos },
+    /// A batch; also one without samples, when there were only requests to shed.
+    Take(Take),
 }
 
 /// The next batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Decision {
-    /// The index of the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Take {
+    /// Of which line.
     pub(crate) line: usize,
-    /// How many requests, from the oldest on; at least one.
-    pub(crate) requests: usize,
+    /// Samples taken.
+    pub(crate) samples: usize,
+    /// Why not more.
+    pub(crate) release: Release,
+    /// What the execution should take; 0 while no cost is known.
+    pub(crate) predicted: Nanos,
 }
 
-/// The next batch from the lines of all models; a model without requests has no line. `None` when nothing waits.
-pub(crate) fn decide<S>(lines: impl Iterator<Item = (usize, Line<S>)>, load: Load) -> Option<Decision>
+/// What becomes of one of the line's first requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Take,
+    /// It cannot be answered in time.
+    Shed,
+    Leave,
+}
+
+/// The next batch from the lines of all models; a line where nothing waits is not among them. `verdicts` receives what becomes of
+/// the first requests of the line that is chosen, in order.
+pub(crate) fn decide<'a, E>(
+    lines: impl Iterator<Item = Line<'a, E>>,
+    load: Load,
+    now: Nanos,
+    verdicts: &mut Vec<Verdict>,
+) -> Decision
 where
-    S: Iterator<Item = usize>,
+    E: Iterator<Item = Entry> + Clone,
 {
-    let (line, chosen) = lines.min_by_key(|(_, line)| line.oldest)?;
-    let (share, max) = (load.share(), chosen.max_samples);
-    let mut taken = 0;
-    let fits = |&samples: &usize| {
-        let fits = taken == 0 || taken + samples <= max && taken < share;
-        taken += samples;
-        fits
-    };
-    Some(Decision { line, requests: chosen.samples.take_while(fits).count() })
+    verdicts.clear();
+    match choose_line(lines, load, now) {
+        Ok(line) => Decision::Take(fill(&line, load, now, verdicts)),
+        Err(Some(until)) => Decision::Wait { until },
+        Err(None) => Decision::Idle,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// The line to take from; otherwise when one will be ripe, if anything waits.
+fn choose_line<'a, E>(
+    lines: impl Iterator<Item = Line<'a, E>>,
+    load: Load,
+    now: Nanos,
+) -> Result<Line<'a, E>, Option<Nanos>>
+where
+    E: Iterator<Item = Entry> + Clone,
+{
+    let mut fair: Option<Candidate<'a, E>> = None;
+    let mut rivals: SmallVec<[Candidate<'a, E>; 4]> = SmallVec::new();
+    let mut wake = None;
+    for line in lines {
+        let ripe = line.ripe_at(load);
+        if ripe > now {
+            wake = Some(wake.map_or(ripe, |earliest: Nanos| earliest.min(ripe)));
+            continue;
+        }
+        let candidate = Candidate::new(line, load);
+        match &mut fair {
+            Some(fair) if candidate.key() < fair.key() => rivals.push(std::mem::replace(fair, candidate)),
+            Some(_) => rivals.push(candidate),
+            None => fair = Some(candidate),
+        }
+    }
+    let Some(fair) = fair else { return Err(wake) };
+    if rivals.iter().all(|rival| rival.deadline == NEVER) {
+        return Ok(fair.line);
+    }
+    let (turn, limit) = (fair.batch_cost(load), fair.line.service.saturating_add(CREDIT_NS));
+    let urgent = |rival: &Candidate<'_, E>| {
+        let alone = now.saturating_add(rival.cost);
+        rival.line.service <= limit && alone <= rival.deadline && alone.saturating_add(turn) > rival.deadline
+    };
+    let own_slack = fair.slack(now);
+    let most_urgent = rivals.into_iter().filter(urgent).min_by_key(|rival| rival.slack(now));
+    match most_urgent {
+        Some(rival) if rival.slack(now) < own_slack => Ok(rival.line),
+        _ => Ok(fair.line),
+    }
+}
 
-    use super::*;
+/// A line and what its first request needs.
+struct Candidate<'a, E> {
+    line: Line<'a, E>,
+    deadline: Nanos,
+    /// The time to execute the first request alone.
+    cost: Nanos,
+}
 
-    /// Lines of up to 5 models with distinct arrivals, each with its limit and at least one request that respects it.
-    fn lines() -> impl Strategy<Value = Vec<(usize, Line<std::vec::IntoIter<usize>>)>> {
-        let line = (1usize..20).prop_flat_map(|max| (Just(max), prop::collection::vec(1..=max, 1..30)));
-        (prop::collection::vec(line, 0..5), any::<u64>()).prop_map(|(lines, seed)| {
-            let count = lines.len() as u64;
-            let line = |(i, (max_samples, samples)): (usize, (usize, Vec<usize>))| {
-                let oldest = (seed % 97 + i as u64 * 3) % (3 * count).max(1);
-                (i, Line { oldest, max_samples, samples: samples.into_iter() })
-            };
-            lines.into_iter().enumerate().map(line).collect()
-        })
+impl<'a, E: Iterator<Item = Entry> + Clone> Candidate<'a, E> {
+    fn new(line: Line<'a, E>, load: Load) -> Self {
+        let first = line.entries.clone().next();
+        let (samples, deadline) = first.map_or((1, NEVER), |entry| (entry.samples, entry.deadline));
+        let cost = line.costs.predict(samples, load.busy).map_or(0, |cost| cost.mean_ns as Nanos);
+        Candidate { line, deadline, cost }
     }
 
-    proptest! {
-        #[test]
-        fn takes_a_prefix_of_the_line_with_the_oldest_request(
-            lines in lines(), lanes in 1..9usize, running in 0..200usize,
-        ) {
-            let waiting = lines.iter().flat_map(|(_, line)| line.samples.as_slice()).sum();
-            let load = Load { lanes, waiting, running };
-            let Some(decision) = decide(lines.iter().cloned(), load) else {
-                prop_assert!(lines.is_empty());
-                return Ok(());
-            };
-            let (_, chosen) = &lines[decision.line];
-            prop_assert!(lines.iter().all(|(_, line)| chosen.oldest <= line.oldest));
-            let samples = chosen.samples.as_slice();
-            let taken = &samples[..decision.requests];
-            let sum: usize = taken.iter().sum();
-            prop_assert!(decision.requests >= 1);
-            prop_assert!(sum <= chosen.max_samples);
-            // The last request taken begins within the share, and the first one left would not, or would not fit.
-            prop_assert!(decision.requests == 1 || sum - taken[taken.len() - 1] < load.share());
-            if let Some(next) = samples.get(decision.requests) {
-                prop_assert!(sum + next > chosen.max_samples || sum >= load.share());
+    /// Who goes first as long as nobody is late: least service, then least slack.
+    fn key(&self) -> (u64, Nanos, usize) {
+        (self.line.service, self.line.due.saturating_sub(self.cost), self.line.index)
+    }
+
+    fn slack(&self, now: Nanos) -> Nanos {
+        self.deadline.saturating_sub(now.saturating_add(self.cost))
+    }
+
+    /// The time of a batch of this line.
+    fn batch_cost(&self, load: Load) -> Nanos {
+        let samples = self.line.waiting.min(load.share()).min(self.line.max_samples);
+        self.line.costs.predict(samples, load.busy).map_or(self.cost, |cost| cost.mean_ns as Nanos)
+    }
+}
+
+impl<E: Iterator<Item = Entry> + Clone> Line<'_, E> {
+    /// From when on its requests need not wait for company any more.
+    fn ripe_at(&self, load: Load) -> Nanos {
+        let best = self.costs.frontier(load.busy).last().map_or(self.max_samples, |(size, _)| size);
+        if self.max_delay == 0 || self.waiting >= best.min(self.max_samples) {
+            return 0;
+        }
+        let patience = self.since.saturating_add(self.max_delay);
+        let urgency = match self.entries.clone().next() {
+            Some(first) if first.deadline < NEVER => {
+                let cost = self.costs.predict(self.waiting.min(self.max_samples), load.busy);
+                first.deadline.saturating_sub(2 * cost.map_or(0, |cost| cost.p99_ns as Nanos))
+            }
+            _ => NEVER,
+        };
+        patience.min(urgency)
+    }
+}
+
+/// A size that a batch may have.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    samples: usize,
+    mean_ns: f64,
+    /// Samples waiting that an execution of this size, and of no larger one, answers in time.
+    just_in_time: usize,
+}
+
+/// Chooses the size of the batch and its requests.
+fn fill<E>(line: &Line<'_, E>, load: Load, now: Nanos, verdicts: &mut Vec<Verdict>) -> Take
+where
+    E: Iterator<Item = Entry> + Clone,
+{
+    let share = load.share();
+    let limit = line.max_samples.min(share).min(line.waiting);
+    let first = line.entries.clone().next().map_or(1, |entry| entry.samples);
+    let limit = limit.max(first);
+    let mut sizes: SmallVec<[Size; 64]> = line
+        .costs
+        .frontier(load.busy)
+        .take_while(|&(samples, _)| samples < limit)
+        .skip_while(|&(samples, _)| samples < first)
+        .map(|(samples, Cost { mean_ns, .. })| Size { samples, mean_ns, just_in_time: 0 })
+        .collect();
+    let mean_ns = line.costs.predict(limit, load.busy).map_or(0.0, |cost| cost.mean_ns);
+    sizes.push(Size { samples: limit, mean_ns, just_in_time: 0 });
+
+    let strict = line.late == Late::Reject;
+    let walked = line.max_samples.saturating_mul(2);
+    let is_late = |entry: &Entry| {
+        entry.deadline < NEVER && {
+            let alone = line.costs.predict(entry.samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
+            entry.deadline < now.saturating_add(alone as Nanos)
+        }
+    };
+    let mut hurried = false;
+    if strict {
+        let mut seen = 0;
+        for entry in line.entries.clone().take_while(|entry| {
+            seen += entry.samples;
+            seen <= walked || seen == entry.samples
+        }) {
+            hurried |= entry.deadline < NEVER;
+            if is_late(&entry) {
+                continue;
+            }
+            let in_time = |size: &&mut Size| now.saturating_add(size.mean_ns as Nanos) <= entry.deadline;
+            if let Some(size) = sizes.iter_mut().rev().find(in_time) {
+                size.just_in_time += entry.samples;
             }
         }
     }
-
-    #[test]
-    fn a_table_of_decisions() {
-        fn line(oldest: u64, max_samples: usize, samples: &[usize]) -> Line<impl Iterator<Item = usize>> {
-            Line { oldest, max_samples, samples: samples.iter().copied() }
+    let alone = load.running == 0 && line.waiting <= limit;
+    let (target, hindered) = if hurried { best_in_time(&sizes) } else { (best_rate(&sizes, alone), false) };
+    let finish = now.saturating_add(target.mean_ns as Nanos);
+    let (mut taken, mut seen, mut took_all) = (0, 0, true);
+    for entry in line.entries.clone() {
+        seen += entry.samples;
+        if taken >= target.samples || seen > walked && taken > 0 || verdicts.len() >= MAX_WALK {
+            took_all = false;
+            break;
         }
-        let load = |lanes, waiting, running| Load { lanes, waiting, running };
-        let plenty = load(1, 0, 1000);
-        let cases = [
-            ("nothing waits", vec![], plenty, None),
-            ("all fit", vec![(0, line(5, 8, &[1, 2, 3]))], plenty, Some((0, 3))),
-            ("exactly full", vec![(0, line(5, 6, &[1, 2, 3, 1]))], plenty, Some((0, 3))),
-            ("a small one does not overtake", vec![(0, line(5, 4, &[3, 3, 1]))], plenty, Some((0, 1))),
-            ("one at a time", vec![(0, line(5, 1, &[1, 1]))], plenty, Some((0, 1))),
-            ("the oldest model", vec![(0, line(5, 8, &[1])), (3, line(4, 8, &[1, 1]))], plenty, Some((3, 2))),
-            ("a third for one of two lanes", vec![(0, line(5, 8, &[1; 6]))], load(2, 6, 0), Some((0, 2))),
-            ("all, when as much runs on each", vec![(0, line(5, 8, &[1; 6]))], load(2, 6, 12), Some((0, 6))),
-            (
-                "a request across the share is taken",
-                vec![(0, line(5, 8, &[1, 3, 1]))],
-                load(2, 5, 0),
-                Some((0, 2)),
-            ),
-        ];
-        for (name, lines, load, expected) in cases {
-            let got = decide(lines.into_iter(), load).map(|d| (d.line, d.requests));
-            assert_eq!(got, expected, "{name}");
-        }
+        let verdict = if strict && is_late(&entry) {
+            Verdict::Shed
+        } else if taken > 0 && taken + entry.samples > target.samples
+            || taken == 0 && entry.samples > line.max_samples
+            || strict && hurried && entry.deadline < finish
+        {
+            took_all = false;
+            Verdict::Leave
+        } else {
+            taken += entry.samples;
+            Verdict::Take
+        };
+        verdicts.push(verdict);
     }
+    let release = if taken >= line.max_samples {
+        Release::Full
+    } else if took_all {
+        if line.max_delay > 0 { Release::Delay } else { Release::Everything }
+    } else if hindered {
+        Release::Deadline
+    } else if target.samples < limit {
+        Release::Rate
+    } else {
+        Release::Share
+    };
+    let predicted = line.costs.predict(taken, load.busy).map_or(0, |cost| cost.mean_ns as Nanos);
+    Take { line: line.index, samples: taken, release, predicted: if taken == 0 { 0 } else { predicted } }
+}
+
+/// The smallest of the sizes that make nearly the most samples per second. What is `alone`, with nothing left to join the
+/// remainder, is not divided.
+fn best_rate(sizes: &[Size], alone: bool) -> Size {
+    let last = sizes[sizes.len() - 1];
+    if alone || last.mean_ns == 0.0 {
+        return last;
+    }
+    let best = sizes.iter().map(|size| rate(size.samples, size.mean_ns)).fold(0.0, f64::max);
+    let good = |size: &&Size| rate(size.samples, size.mean_ns) * GAIN >= best;
+    sizes.iter().find(good).copied().unwrap_or(last)
+}
+
+/// The size that answers the most samples per second in time, where those that it makes late count against it; and whether a
+/// deadline kept it from being larger.
+fn best_in_time(sizes: &[Size]) -> (Size, bool) {
+    let total: usize = sizes.iter().map(|size| size.just_in_time).sum();
+    let (mut late, mut best, mut best_value) = (0, sizes[0], f64::NEG_INFINITY);
+    for size in sizes {
+        let good = size.samples.min(total - late);
+        let value = (good as f64 - late as f64) / good.max(1) as f64 * rate(good, size.mean_ns);
+        if value > best_value * if best_value > 0.0 { GAIN } else { 1.0 } {
+            (best, best_value) = (*size, value);
+        }
+        late += size.just_in_time;
+    }
+    let last = sizes[sizes.len() - 1].samples;
+    (best, best.samples < last && best.just_in_time > 0)
 }

@@ -3,22 +3,32 @@
 //! A [`Lane`] is a value that exists once for each live lane. Whoever holds it may use that lane's sessions, and it is in exactly
 //! one place: idle, called (its thread has been told to come), held by its thread, or held by a caller that runs inline.
 //!
-//! **Invariant: a lane is idle only while nothing waits.** Every accepted part calls a lane, if one is idle; a lane returns to
-//! idle only under the lock and with an empty queue. So no request waits while a lane idles, and no wake-up is lost.
+//! **Invariant: a lane is idle only while nothing is ripe.** Every accepted part calls a lane, if one is idle; a lane returns to
+//! idle only under the lock and when the policy finds nothing to take. So no request waits while a lane idles, unless its model
+//! has a `max_queue_delay`; then the last lane that looked sets an alarm, and looks again. No wake-up is lost.
 //!
-//! Between the call and the moment its thread takes a batch the queue may grow: the batch is chosen when the lane is there.
+//! Between the call and the moment its thread takes a batch the queue may grow: the batch is chosen when the lane is there. A
+//! caller that is about to block for its answer takes a called lane itself ([`steal`](Dispatch::steal)): it is there already.
 //!
-//! **Traps.** No user code (wakers, devices, drops of what a caller owns) runs under the lock, and no thread is woken under it.
+//! **Traps.** No user code (wakers, devices, drops of what a caller owns) runs under the lock, and no thread is woken under it. A
+//! [`Serving`] closes sessions when it is dropped, so handles leave the lock before they are dropped.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use crate::clock::{Clock, Nanos};
+use crate::cost::CostTable;
+use crate::decide::{Decision, Load, Take};
 use crate::job::Part;
 use crate::loaded::Loaded;
-use crate::queue::Queue;
-use crate::sync::{Condvar, Mutex, Thread, current, lock, park};
+use crate::queue::{Arrival, Bounds, LineOptions, Overload, Queue};
+use crate::reasons::Release;
+use crate::serving::Serving;
+use crate::sync::{Condvar, Mutex, Thread, current, lock, park, park_timeout};
 
 /// The right to run on a lane.
 #[derive(Debug)]
@@ -36,19 +46,35 @@ pub(crate) struct Dispatch {
     state: Mutex<State>,
     /// Notified when a lane becomes idle or is retired, once the engine drains.
     settled: Condvar,
-    lanes: usize,
-    max_queued_samples: usize,
+    clock: Clock,
+    bounds: Bounds,
+    /// Lanes have indices below this.
+    capacity: usize,
+    /// Lanes that were called and whose threads have not come: a hint, so that nobody locks to find none.
+    called: AtomicUsize,
 }
 
 struct State {
     queue: Queue<Part>,
-    models: Vec<Arc<Loaded>>,
+    /// By [`Loaded::slot`]; `None` when it was unloaded.
+    models: Vec<Option<Model>>,
+    /// By line.
+    serving: Vec<Option<Arc<Serving>>>,
     /// The last to become idle is called first: its caches are warm.
     idle: Vec<Lane>,
     posts: Vec<Post>,
     /// Lanes not retired.
     alive: usize,
+    /// Lanes that there shall be; the next that become free are retired until that many are left.
+    wanted: usize,
     phase: Phase,
+}
+
+/// A model and the lines of its present version, by variant.
+struct Model {
+    loaded: Arc<Loaded>,
+    lines: Vec<usize>,
+    version: u64,
 }
 
 /// Where a lane's thread looks for its lane.
@@ -57,8 +83,14 @@ struct Post {
     thread: Option<Thread>,
     called: Option<Lane>,
     retired: bool,
+    /// How often the index was used before: the thread of a retired lane does not mistake its successor's call for its own.
+    generation: u64,
     /// Samples in the lane's latest batch; 0 when it is idle.
     latest: usize,
+    /// When what it executes should end.
+    until: Nanos,
+    /// When the idle lane looks again.
+    alarm: Option<Nanos>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,9 +106,18 @@ enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     TooLarge { limit: usize },
-    QueueFull { queued: usize, limit: usize },
+    Overload(Overload),
+    Unloaded,
     Draining,
     NoLanes,
+}
+
+/// Why a model is not added or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    NameTaken,
+    NoSuchModel,
+    Draining,
 }
 
 /// How many there are.
@@ -87,147 +128,330 @@ pub(crate) struct Occupancy {
     pub(crate) busy: usize,
     pub(crate) queued: usize,
     pub(crate) queued_samples: usize,
+    pub(crate) queued_bytes: usize,
 }
 
+/// Where the parts of a request wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) due: Nanos,
+    pub(crate) numbers: Range<u64>,
+}
+
+/// What a lane is to execute, beside the parts.
+pub(crate) struct Assignment {
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) line: usize,
+    pub(crate) samples: usize,
+    pub(crate) release: Release,
+    /// Lanes that execute, this one included.
+    pub(crate) busy: usize,
+    pub(crate) predicted: Nanos,
+}
+
+/// An execution that took place, for the table of costs.
+#[derive(Clone, Copy)]
+pub(crate) struct Execution<'a> {
+    pub(crate) serving: &'a Serving,
+    pub(crate) line: usize,
+    pub(crate) samples: usize,
+    pub(crate) busy: usize,
+    pub(crate) predicted: Nanos,
+    pub(crate) took: Nanos,
+}
+
+/// What a lane that is free does.
+pub(crate) enum Next {
+    /// The batch is filled.
+    Execute(Lane, Assignment),
+    /// Nothing to execute, but requests to shed: answer them and ask again.
+    Shed(Lane),
+    /// The lane shall be retired.
+    Retire(Lane),
+    /// The lane is idle now.
+    Idle,
+}
+
+/// Programs to be served, each with its line's options and costs.
+pub(crate) type Lines = Vec<(Arc<Serving>, LineOptions, CostTable)>;
+
 impl Dispatch {
-    /// All lanes are idle. At most `max_queued_samples` may wait.
-    pub(crate) fn new(lanes: usize, max_queued_samples: usize) -> Self {
+    /// All lanes are idle.
+    pub(crate) fn new(lanes: usize, capacity: usize, bounds: Bounds) -> Self {
         let state = State {
             queue: Queue::new(),
             models: Vec::new(),
+            serving: Vec::new(),
             idle: (0..lanes).rev().map(Lane).collect(),
             posts: (0..lanes).map(|_| Post::default()).collect(),
             alive: lanes,
+            wanted: lanes,
             phase: Phase::Open,
         };
-        Dispatch { state: Mutex::new(state), settled: Condvar::new(), lanes, max_queued_samples }
+        let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
+        Dispatch { state, settled, clock: Clock::start(), bounds, capacity, called }
     }
 
-    /// Lanes, retired ones included.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes
+    /// Lanes have indices below this.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
-    /// Adds a model; gives it back when its name is taken or the engine drains.
-    pub(crate) fn add_model(&self, mut model: Loaded) -> Result<Arc<Loaded>, Box<Loaded>> {
+    /// The engine's clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The indices of the lanes that are not retired.
+    pub(crate) fn lanes(&self) -> Vec<usize> {
+        let state = lock(&self.state);
+        (0..state.posts.len()).filter(|&lane| !state.posts[lane].retired).collect()
+    }
+
+    /// Adds a model with this weight.
+    pub(crate) fn add_model(&self, mut loaded: Loaded, weight: u32, lines: Lines) -> Result<Arc<Loaded>, Conflict> {
         let mut state = lock(&self.state);
-        if state.phase != Phase::Open || state.models.iter().any(|other| other.name == model.name) {
-            return Err(Box::new(model));
+        if state.phase != Phase::Open {
+            return Err(Conflict::Draining);
         }
-        model.line = state.queue.add_line(model.max_samples);
-        let model = Arc::new(model);
-        state.models.push(Arc::clone(&model));
-        Ok(model)
+        if state.find(&loaded.name).is_some() {
+            return Err(Conflict::NameTaken);
+        }
+        let share = state.queue.add_model(weight);
+        loaded.slot = share;
+        let loaded = Arc::new(loaded);
+        let lines = state.add_lines(share, lines);
+        state.models.push(Some(Model { loaded: Arc::clone(&loaded), lines, version: 1 }));
+        Ok(loaded)
+    }
+
+    /// Has other programs serve a model from the next request on; its version.
+    pub(crate) fn replace_model(&self, slot: usize, lines: Lines) -> Result<u64, Conflict> {
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open {
+            return Err(Conflict::Draining);
+        }
+        if state.models[slot].is_none() {
+            return Err(Conflict::NoSuchModel);
+        }
+        let new = state.add_lines(slot, lines);
+        let Some(model) = &mut state.models[slot] else { unreachable!("it was there under the same lock") };
+        model.version += 1;
+        let (version, old) = (model.version, std::mem::replace(&mut model.lines, new));
+        let gone = state.retire_lines(&old);
+        drop(state);
+        drop(gone);
+        Ok(version)
+    }
+
+    /// Accepts no more requests for a model; what waits for it is served. Whether there was such a model.
+    pub(crate) fn remove_model(&self, name: &str) -> bool {
+        let mut state = lock(&self.state);
+        let Some(slot) = state.find(name) else { return false };
+        let Some(model) = state.models[slot].take() else { return false };
+        let gone = state.retire_lines(&model.lines);
+        drop(state);
+        drop((gone, model));
+        true
     }
 
     /// The models, in the order they were added.
     pub(crate) fn models(&self) -> Vec<Arc<Loaded>> {
-        lock(&self.state).models.clone()
+        lock(&self.state).models.iter().flatten().map(|model| Arc::clone(&model.loaded)).collect()
     }
 
-    /// Whether models and requests are still accepted.
-    pub(crate) fn is_open(&self) -> bool {
-        lock(&self.state).phase == Phase::Open
+    /// The model of this name.
+    pub(crate) fn model(&self, name: &str) -> Option<Arc<Loaded>> {
+        let state = lock(&self.state);
+        state.models[state.find(name)?].as_ref().map(|model| Arc::clone(&model.loaded))
+    }
+
+    /// Which version serves a model; `None` when it was unloaded.
+    pub(crate) fn version(&self, slot: usize) -> Option<u64> {
+        lock(&self.state).models[slot].as_ref().map(|model| model.version)
+    }
+
+    /// What is known of the costs of a model's variant.
+    pub(crate) fn costs(&self, slot: usize, variant: usize) -> Option<CostTable> {
+        let state = lock(&self.state);
+        let line = state.models[slot].as_ref()?.lines[variant];
+        state.queue.costs(line).cloned()
+    }
+
+    /// Every program that is served.
+    pub(crate) fn serving(&self) -> Vec<Arc<Serving>> {
+        lock(&self.state).serving.iter().flatten().cloned().collect()
     }
 
     /// What is in use now.
     pub(crate) fn occupancy(&self) -> Occupancy {
         let state = lock(&self.state);
         Occupancy {
-            lanes: self.lanes,
-            retired: self.lanes - state.alive,
-            busy: state.alive - state.idle.len(),
+            lanes: state.alive,
+            retired: state.wanted.saturating_sub(state.alive),
+            busy: state.busy(),
             queued: state.queue.len(),
             queued_samples: state.queue.samples(),
+            queued_bytes: state.queue.bytes(),
         }
     }
 
-    /// A lane to run on at once, if one is idle (and so nothing waits).
-    pub(crate) fn claim(&self) -> Option<Lane> {
+    /// A lane to run a request on at once, if one is idle (and so nothing waits), and the model asks for no delay. A request
+    /// with a deadline that cannot be met gets none.
+    pub(crate) fn claim(
+        &self,
+        slot: usize,
+        variant: usize,
+        samples: usize,
+        deadline: Option<Instant>,
+    ) -> Option<(Lane, Assignment)> {
         let mut state = lock(&self.state);
-        if state.phase == Phase::Open { state.idle.pop() } else { None }
+        if state.phase != Phase::Open || state.idle.is_empty() || !state.queue.is_empty() {
+            return None;
+        }
+        let line = state.models[slot].as_ref()?.lines[variant];
+        if state.queue.max_delay(line) > 0 {
+            return None;
+        }
+        let busy = state.busy() + 1;
+        let predicted = state.queue.costs(line)?.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
+        if let Some(deadline) = deadline
+            && self.clock.now().saturating_add(predicted) > self.clock.at(deadline)
+        {
+            return None;
+        }
+        let serving = Arc::clone(state.serving[line].as_ref()?);
+        let lane = state.idle.pop()?;
+        Some((lane, Assignment { serving, line, samples, release: Release::Inline, busy, predicted }))
     }
 
-    /// Accepts the parts of one request, all or none; their numbers.
-    pub(crate) fn submit(&self, parts: SmallVec<[Part; 1]>, samples: usize) -> Result<Range<u64>, Refusal> {
-        let limit = self.max_queued_samples;
-        if samples > limit {
-            return Err(Refusal::TooLarge { limit });
+    /// Accepts the parts of one request, all or none; where they wait.
+    pub(crate) fn submit(
+        &self,
+        loaded: &Loaded,
+        variant: usize,
+        parts: SmallVec<[Part; 1]>,
+        request: &Arrival,
+    ) -> Result<Place, Refusal> {
+        if request.samples > self.bounds.samples {
+            return Err(Refusal::TooLarge { limit: self.bounds.samples });
         }
         let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
         let mut state = lock(&self.state);
-        let queued = state.queue.samples();
         if state.phase != Phase::Open {
             return Err(Refusal::Draining);
         }
         if state.alive == 0 {
             return Err(Refusal::NoLanes);
         }
-        if samples > limit - queued {
-            return Err(Refusal::QueueFull { queued, limit });
-        }
+        let Some(model) = &state.models[loaded.slot] else { return Err(Refusal::Unloaded) };
+        let line = model.lines[variant];
+        let (load, ahead) = (state.load(), state.ahead(request.now));
+        state.queue.admit(line, request, &self.bounds, load, ahead).map_err(Refusal::Overload)?;
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
-        if let Some(part) = parts.first() {
-            part.job.model.counters.accepted.add(1);
-        }
-        let first = state.queue.next_number();
+        loaded.counters.accepted.add(1);
+        let (first, due) = (state.queue.next_number(), request.due());
         for mut part in parts {
-            part.number = state.queue.next_number();
-            let (line, samples) = (part.job.model.line, part.samples());
-            state.queue.push(line, samples, part);
+            (part.number, part.due) = (state.queue.next_number(), due);
+            let samples = part.samples();
+            let bytes = request.bytes / request.samples.max(1) * samples;
+            state.queue.push(line, &Arrival { samples, bytes, ..*request }, load.lanes, part);
             if let Some(lane) = state.idle.pop() {
-                woken.extend(state.call(lane));
+                woken.extend(self.call(&mut state, lane));
             }
         }
         let numbers = first..state.queue.next_number();
         drop(state);
         woken.iter().for_each(Thread::unpark);
-        Ok(numbers)
+        Ok(Place { line, due, numbers })
     }
 
-    /// Takes back the parts with these numbers that still wait.
-    pub(crate) fn withdraw(&self, line: usize, numbers: Range<u64>) -> Vec<Part> {
-        lock(&self.state).queue.withdraw(line, numbers)
-    }
-
-    /// The next batch for a lane that is free now; without one, the lane becomes idle.
-    pub(crate) fn next(&self, lane: Lane, batch: &mut Vec<Part>) -> Option<Lane> {
+    /// Takes back the parts of a request that still wait.
+    pub(crate) fn withdraw(&self, place: &Place) -> Vec<Part> {
         let mut state = lock(&self.state);
-        let running = state.posts.iter().map(|post| post.latest).sum();
-        let lanes = state.alive;
-        let samples = state.queue.take_batch(lanes, running, batch);
-        state.posts[lane.index()].latest = samples;
-        if samples > 0 {
-            return Some(lane);
+        let parts = state.queue.withdraw_all(place.line, place.due, place.numbers.clone());
+        let gone = if parts.is_empty() { None } else { state.collect(place.line) };
+        drop(state);
+        drop(gone);
+        parts
+    }
+
+    /// What a lane that is free does next. The parts of its batch are put into `batch`, those that are too late into `shed`.
+    pub(crate) fn next(
+        &self,
+        lane: Lane,
+        done: Option<Execution<'_>>,
+        batch: &mut Vec<Part>,
+        shed: &mut Vec<Part>,
+    ) -> Next {
+        let mut state = lock(&self.state);
+        state.record(done);
+        if state.alive > state.wanted {
+            return Next::Retire(lane);
         }
-        self.settle(&mut state, lane);
-        None
+        loop {
+            let now = self.clock.now();
+            let load = state.load();
+            let decision = state.queue.take_batch(load, now, batch, shed);
+            let alarm = match decision {
+                Decision::Take(Take { samples: 0, .. }) => continue,
+                Decision::Take(Take { line, samples, release, predicted }) => {
+                    let post = &mut state.posts[lane.index()];
+                    (post.latest, post.until) = (samples, now.saturating_add(predicted));
+                    let serving = state.collect(line).or_else(|| state.serving[line].clone());
+                    let Some(serving) = serving else { unreachable!("a line has a program as long as it is there") };
+                    let assignment =
+                        Assignment { serving, line, samples, release, busy: load.busy, predicted };
+                    return Next::Execute(lane, assignment);
+                }
+                _ if !shed.is_empty() => return Next::Shed(lane),
+                Decision::Wait { until } => Some(until),
+                Decision::Idle => None,
+            };
+            self.settle(&mut state, lane, alarm);
+            return Next::Idle;
+        }
     }
 
     /// Returns a claimed lane; its thread goes on when something waits.
-    pub(crate) fn release(&self, lane: Lane) {
+    pub(crate) fn release(&self, lane: Lane, done: Option<Execution<'_>>) {
         let mut state = lock(&self.state);
-        if state.queue.is_empty() {
-            self.settle(&mut state, lane);
+        state.record(done);
+        if state.queue.is_empty() && state.alive <= state.wanted {
+            self.settle(&mut state, lane, None);
             return;
         }
-        let thread = state.call(lane);
+        let thread = self.call(&mut state, lane);
         drop(state);
         if let Some(thread) = thread {
             thread.unpark();
         }
     }
 
-    /// Removes a lane for ever. When it was the last, whatever waits comes back, to be answered with an error.
+    /// A lane that was called and whose thread has not come yet.
+    pub(crate) fn steal(&self) -> Option<Lane> {
+        if self.called.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let lane = state.posts.iter_mut().find_map(|post| post.called.take())?;
+        self.called.fetch_sub(1, Ordering::Relaxed);
+        Some(lane)
+    }
+
+    /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever
+    /// waits comes back, to be answered with an error.
     pub(crate) fn retire(&self, lane: Lane) -> Vec<Part> {
         let mut state = lock(&self.state);
         state.alive -= 1;
         let post = &mut state.posts[lane.index()];
-        post.retired = true;
-        post.latest = 0;
-        let thread = post.thread.clone();
+        let thread = post.thread.take();
+        *post = Post { retired: true, generation: post.generation, ..Post::default() };
         let orphans = if state.alive == 0 { state.queue.take_all() } else { Vec::new() };
+        let gone: Vec<_> = (0..state.serving.len()).filter_map(|line| state.collect(line)).collect();
         drop(state);
+        drop(gone);
         self.settled.notify_all();
         if let Some(thread) = thread {
             thread.unpark();
@@ -235,22 +459,87 @@ impl Dispatch {
         orphans
     }
 
+    /// How many lanes there shall be. Superfluous ones are retired as they become free; the indices of new ones are returned, each with its
+    /// generation, to be [started](Self::start_lane) when their sessions and threads are there.
+    pub(crate) fn want_lanes(&self, lanes: usize) -> Vec<(usize, u64)> {
+        let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
+        let mut state = lock(&self.state);
+        state.wanted = lanes;
+        let mut new = Vec::new();
+        let reserved = state.posts.iter().filter(|post| !post.retired).count();
+        for _ in reserved..lanes {
+            let index = match state.posts.iter().position(|post| post.retired) {
+                Some(free) => free,
+                None => {
+                    state.posts.push(Post::default());
+                    state.posts.len() - 1
+                }
+            };
+            let generation = state.posts[index].generation + 1;
+            state.posts[index] = Post { generation, ..Post::default() };
+            new.push((index, generation));
+        }
+        for _ in lanes..state.alive {
+            if let Some(lane) = state.idle.pop() {
+                woken.extend(self.call(&mut state, lane));
+            }
+        }
+        drop(state);
+        woken.iter().for_each(Thread::unpark);
+        new
+    }
+
+    /// Puts a new lane into service.
+    pub(crate) fn start_lane(&self, index: usize) {
+        let mut state = lock(&self.state);
+        state.alive += 1;
+        let thread = self.call(&mut state, Lane(index));
+        drop(state);
+        if let Some(thread) = thread {
+            thread.unpark();
+        }
+    }
+
+    /// Gives up a new lane that could not be started.
+    pub(crate) fn abandon_lane(&self, index: usize) {
+        let mut state = lock(&self.state);
+        state.posts[index].retired = true;
+        state.wanted = state.wanted.min(state.alive).max(1);
+    }
+
     /// For a lane's thread: blocks until its lane is called. `None`: the thread shall end.
-    pub(crate) fn await_call(&self, index: usize) -> Option<Lane> {
+    pub(crate) fn await_call(&self, index: usize, generation: u64) -> Option<Lane> {
         let me = current();
         loop {
             let mut state = lock(&self.state);
             let closing = state.phase == Phase::Closing;
             let post = &mut state.posts[index];
-            post.thread.get_or_insert_with(|| me.clone());
-            if let Some(lane) = post.called.take() {
-                return Some(lane);
-            }
-            if post.retired || closing {
+            if post.retired || post.generation != generation {
                 return None;
             }
-            drop(state);
-            park();
+            post.thread.get_or_insert_with(|| me.clone());
+            if let Some(lane) = post.called.take() {
+                self.called.fetch_sub(1, Ordering::Relaxed);
+                return Some(lane);
+            }
+            if closing {
+                return None;
+            }
+            let Some(alarm) = post.alarm else {
+                drop(state);
+                park();
+                continue;
+            };
+            let now = self.clock.now();
+            if alarm > now {
+                drop(state);
+                park_timeout(Duration::from_nanos(alarm - now));
+                continue;
+            }
+            post.alarm = None;
+            if let Some(position) = state.idle.iter().position(|lane| lane.0 == index) {
+                return Some(state.idle.swap_remove(position));
+            }
         }
     }
 
@@ -258,8 +547,8 @@ impl Dispatch {
     /// itself, returns at once.
     pub(crate) fn drain(&self) {
         let on_a_lane = self.is_on_a_lane();
+        self.stop(Phase::Draining);
         let mut state = lock(&self.state);
-        state.phase = state.phase.max(Phase::Draining);
         while !(on_a_lane || state.is_settled()) {
             state = self.settled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
@@ -267,11 +556,7 @@ impl Dispatch {
 
     /// Accepts nothing more; the lanes end when everything accepted is answered.
     pub(crate) fn close(&self) {
-        let mut state = lock(&self.state);
-        state.phase = Phase::Closing;
-        let threads: Vec<Thread> = state.posts.iter().filter_map(|post| post.thread.clone()).collect();
-        drop(state);
-        threads.iter().for_each(Thread::unpark);
+        self.stop(Phase::Closing);
     }
 
     /// Whether the calling thread is the thread of a lane.
@@ -281,24 +566,88 @@ impl Dispatch {
         state.posts.iter().any(|post| post.thread.as_ref().is_some_and(|thread| thread.id() == me))
     }
 
-    fn settle(&self, state: &mut State, lane: Lane) {
+    fn stop(&self, phase: Phase) {
+        let mut state = lock(&self.state);
+        state.phase = state.phase.max(phase);
+        state.queue.hurry();
+        if !state.queue.is_empty()
+            && let Some(lane) = state.idle.pop()
+        {
+            self.call(&mut state, lane);
+        }
+        let threads: Vec<Thread> = state.posts.iter().filter_map(|post| post.thread.clone()).collect();
+        drop(state);
+        threads.iter().for_each(Thread::unpark);
+    }
+
+    fn settle(&self, state: &mut State, lane: Lane, alarm: Option<Nanos>) {
+        let post = &mut state.posts[lane.index()];
+        (post.latest, post.until, post.alarm) = (0, 0, alarm);
         state.idle.push(lane);
         if state.phase != Phase::Open {
             self.settled.notify_all();
         }
     }
+
+    /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once.
+    fn call(&self, state: &mut State, lane: Lane) -> Option<Thread> {
+        self.called.fetch_add(1, Ordering::Relaxed);
+        let post = &mut state.posts[lane.index()];
+        (post.alarm, post.called) = (None, Some(lane));
+        post.thread.clone()
+    }
 }
 
 impl State {
+    fn find(&self, name: &str) -> Option<usize> {
+        self.models.iter().position(|model| model.as_ref().is_some_and(|model| &*model.loaded.name == name))
+    }
+
+    fn add_lines(&mut self, share: usize, lines: Lines) -> Vec<usize> {
+        let add = |(serving, options, costs): (Arc<Serving>, LineOptions, CostTable)| {
+            let line = self.queue.add_line(LineOptions { model: share, ..options }, costs);
+            self.serving.resize_with(self.serving.len().max(line + 1), || None);
+            self.serving[line] = Some(serving);
+            line
+        };
+        lines.into_iter().map(add).collect()
+    }
+
+    /// Lines to which nothing is added any more; the programs of those where nothing waits.
+    fn retire_lines(&mut self, lines: &[usize]) -> Vec<Option<Arc<Serving>>> {
+        let retire = |&line: &usize| if self.queue.retire_line(line) { self.serving[line].take() } else { None };
+        lines.iter().map(retire).collect()
+    }
+
+    /// The program of a retired line, when nothing waits in it any more.
+    fn collect(&mut self, line: usize) -> Option<Arc<Serving>> {
+        if self.queue.collect(line) { self.serving[line].take() } else { None }
+    }
+
     /// Whether everything accepted is answered.
     fn is_settled(&self) -> bool {
         self.queue.is_empty() && self.idle.len() == self.alive
     }
 
-    /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once.
-    fn call(&mut self, lane: Lane) -> Option<Thread> {
-        let post = &mut self.posts[lane.index()];
-        post.called = Some(lane);
-        post.thread.clone()
+    fn busy(&self) -> usize {
+        self.alive - self.idle.len()
+    }
+
+    fn load(&self) -> Load {
+        let running = self.posts.iter().map(|post| post.latest).sum();
+        Load { lanes: self.alive, busy: self.busy(), waiting: self.queue.samples(), running }
+    }
+
+    /// What the lanes still have to do of what they execute, added up.
+    fn ahead(&self, now: Nanos) -> Nanos {
+        self.posts.iter().map(|post| post.until.saturating_sub(now)).sum()
+    }
+
+    fn record(&mut self, done: Option<Execution<'_>>) {
+        if let Some(Execution { serving, line, samples, busy, predicted, took }) = done
+            && self.serving[line].as_deref().is_some_and(|there| std::ptr::eq(there, serving))
+        {
+            self.queue.record(line, samples, busy, predicted, took);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong between a caller and the engine: one variant for each decision that a caller makes.
 
+use std::time::Duration;
+
 use paceline_device::DeviceError;
 
 use crate::request::Inputs;
@@ -26,6 +28,14 @@ pub enum BuildError {
         lane: usize,
         /// The system's reason.
         error: std::io::Error,
+    },
+    /// A new lane could not open a session of a model.
+    #[error("lane {lane} could not open a session: {error}; fewer lanes need less memory")]
+    Session {
+        /// The lane.
+        lane: usize,
+        /// What the device said.
+        error: DeviceError,
     },
 }
 
@@ -57,6 +67,30 @@ pub enum LoadError {
         lane: usize,
         /// What the device said.
         error: DeviceError,
+    },
+    /// No program was given.
+    #[error("model '{name}': expected at least one program, got none")]
+    NoProgram {
+        /// The model.
+        name: String,
+    },
+    /// Programs of one model differ in more than the shapes of their samples, or two take the same.
+    #[error("model '{name}': program {program} {difference}; load it under another name")]
+    Differs {
+        /// The model.
+        name: String,
+        /// Which of the programs.
+        program: usize,
+        /// What is not as it must be.
+        difference: &'static str,
+    },
+    /// There is no model of this name to be replaced.
+    #[error("there is no model named '{name}' to be replaced; the engine has {}", models.join(", "))]
+    NoSuchModel {
+        /// The name given.
+        name: String,
+        /// The models there are.
+        models: Vec<String>,
     },
     /// The engine is draining.
     #[error("model '{name}': the engine is draining and loads no more models")]
@@ -94,7 +128,7 @@ pub enum SubmitError {
     },
     /// Too many samples wait. Try again later.
     #[error(
-        "the queue is full: {queued} of {limit} samples wait, the request has {samples}; try again later"
+        "the queue is full: {queued} of {limit} samples wait, the request has {samples}; try again in {retry_after:?}"
     )]
     QueueFull {
         /// Samples of the request.
@@ -103,6 +137,59 @@ pub enum SubmitError {
         queued: usize,
         /// The queue's bound.
         limit: usize,
+        /// When there should be room.
+        retry_after: Duration,
+        /// The inputs, by name.
+        inputs: Inputs,
+    },
+    /// The inputs and outputs of what waits take too much memory. Try again later.
+    #[error(
+        "the queue is full: {queued} of {limit} bytes are taken by what waits, the request has {bytes}; try again in \
+         {retry_after:?}"
+    )]
+    QueueBytes {
+        /// Bytes of the request's inputs and outputs.
+        bytes: usize,
+        /// Bytes of what waits.
+        queued: usize,
+        /// The queue's bound.
+        limit: usize,
+        /// When there should be room.
+        retry_after: Duration,
+        /// The inputs, by name.
+        inputs: Inputs,
+    },
+    /// By the measured costs, the request would wait too long. Try again later.
+    #[error("the queue is full: the request would wait {predicted:?}, allowed are {limit:?}; try again in {retry_after:?}")]
+    QueueTime {
+        /// How long it would wait.
+        predicted: Duration,
+        /// The queue's bound.
+        limit: Duration,
+        /// When it should be short enough.
+        retry_after: Duration,
+        /// The inputs, by name.
+        inputs: Inputs,
+    },
+    /// By the measured costs, the request cannot be answered by its deadline. Try elsewhere, or later with a new deadline.
+    #[error(
+        "the deadline cannot be met: it is in {left:?}, and the answer is predicted in {predicted:?}; try again in {retry_after:?}"
+    )]
+    Deadline {
+        /// Time until the answer, as predicted.
+        predicted: Duration,
+        /// Time until the deadline; zero when it has passed.
+        left: Duration,
+        /// When a request with as much time should be accepted.
+        retry_after: Duration,
+        /// The inputs, by name.
+        inputs: Inputs,
+    },
+    /// The model was unloaded.
+    #[error("model '{model}' was unloaded; load it again")]
+    Unloaded {
+        /// The model.
+        model: String,
         /// The inputs, by name.
         inputs: Inputs,
     },
@@ -121,12 +208,27 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
+    /// How long to wait before trying again, when that can help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SubmitError::QueueFull { retry_after, .. }
+            | SubmitError::QueueBytes { retry_after, .. }
+            | SubmitError::QueueTime { retry_after, .. }
+            | SubmitError::Deadline { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// The inputs, by name.
     pub fn into_inputs(self) -> Inputs {
         match self {
             SubmitError::Invalid { inputs, .. }
             | SubmitError::TooLarge { inputs, .. }
             | SubmitError::QueueFull { inputs, .. }
+            | SubmitError::QueueBytes { inputs, .. }
+            | SubmitError::QueueTime { inputs, .. }
+            | SubmitError::Deadline { inputs, .. }
+            | SubmitError::Unloaded { inputs, .. }
             | SubmitError::Draining { inputs }
             | SubmitError::NoLanes { inputs } => inputs,
         }
@@ -156,6 +258,14 @@ pub enum ExecutionError {
         lane: usize,
         /// The panic's message.
         message: String,
+    },
+    /// The request was dropped before it was executed, because its deadline could not be met any more.
+    #[error("model '{model}': the deadline could not be met any more after waiting {waited:?}; the request was not executed")]
+    Expired {
+        /// The model.
+        model: String,
+        /// How long it waited.
+        waited: Duration,
     },
     /// The last lane was retired before the request was executed.
     #[error(

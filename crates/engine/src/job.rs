@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use paceline_device::{self as device, View, ViewMut};
+use paceline_device::{self as device, Signature, View, ViewMut};
 use paceline_graph::{Data, Tensor};
 use smallvec::SmallVec;
 
 use crate::error::ExecutionError;
-use crate::loaded::Loaded;
+use crate::clock::Nanos;
+use crate::dispatch::Place;
+use crate::loaded::{Loaded, Variant};
 use crate::outputs::Outputs;
 use crate::sync::{Mutex, lock, park, park_timeout};
 use crate::validate::Valid;
@@ -31,9 +33,11 @@ pub(crate) type Buffers = SmallVec<[Data; 1]>;
 /// An accepted request.
 pub(crate) struct Job {
     pub(crate) model: Arc<Loaded>,
+    /// Which of the model's variants it is for.
+    pub(crate) variant: usize,
     pub(crate) inputs: SmallVec<[Tensor; 2]>,
     pub(crate) samples: usize,
-    accepted: Instant,
+    pub(crate) accepted: Instant,
     slot: Mutex<Slot>,
 }
 
@@ -49,11 +53,22 @@ struct Slot {
     next: Option<Blocked>,
 }
 
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Completed,
+    Failed,
+    /// It was not executed, because its deadline could not be met any more.
+    Expired,
+}
+
 /// What one execution computes of a request.
 pub(crate) struct Part {
     pub(crate) job: Arc<Job>,
     /// Its number in the queue; set when it is put there.
     pub(crate) number: u64,
+    /// When it is due; set when it is put into the queue.
+    pub(crate) due: Nanos,
     index: usize,
     rows: Range<usize>,
     outputs: Buffers,
@@ -66,16 +81,18 @@ impl Job {
         valid: Valid,
         waiter: Option<Waiter>,
     ) -> (Arc<Job>, SmallVec<[Part; 1]>) {
-        let Valid { inputs, samples } = valid;
-        let count = samples.div_ceil(model.max_samples);
+        let Valid { inputs, samples, variant } = valid;
+        let max_samples = model.variants[variant].max_samples;
+        let count = samples.div_ceil(max_samples);
         let outputs = (0..count).map(|_| Buffers::new()).collect();
         let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter, next: None });
-        let job = Arc::new(Job { model: Arc::clone(model), inputs, samples, accepted: Instant::now(), slot });
+        let model = Arc::clone(model);
+        let job = Arc::new(Job { model, variant, inputs, samples, accepted: Instant::now(), slot });
         let part = |index| {
-            let start = index * model.max_samples;
-            let rows = start..samples.min(start + model.max_samples);
-            let outputs = buffers(model, rows.len());
-            Part { job: Arc::clone(&job), number: 0, index, rows, outputs }
+            let start = index * max_samples;
+            let rows = start..samples.min(start + max_samples);
+            let outputs = buffers(&job.model.variants[variant].signature, rows.len());
+            Part { job: Arc::clone(&job), number: 0, due: 0, index, rows, outputs }
         };
         let parts = (0..count).map(part).collect();
         (job, parts)
@@ -95,17 +112,17 @@ impl Job {
     pub(crate) fn wait(&self) -> Answer {
         match self.answer_or_wait(|_| Some(Waiter::this_thread())) {
             Some(answer) => answer,
-            None => self.park(),
+            None => self.wait_as_waiter(),
         }
     }
 
     /// [`wait`](Self::wait) for the thread that is the waiter already.
-    pub(crate) fn park(&self) -> Answer {
+    pub(crate) fn wait_as_waiter(&self) -> Answer {
         loop {
-            park();
             if let Some(answer) = self.take_answer() {
                 return answer;
             }
+            park();
         }
     }
 
@@ -158,7 +175,7 @@ impl Job {
         }
         Some(match error {
             Some(error) => Err(error),
-            None => Ok(self.model.outputs(self.samples, join(outputs))),
+            None => Ok(self.model.variants[self.variant].outputs(self.samples, join(outputs))),
         })
     }
 }
@@ -169,10 +186,12 @@ impl Part {
         self.rows.len()
     }
 
-    /// The numbers that all parts of the request have in the queue.
-    pub(crate) fn siblings(&self) -> Range<u64> {
+    /// Where the parts of the request wait that are in this line of the queue.
+    pub(crate) fn siblings(&self, line: usize) -> Place {
         let first = self.number - self.index as u64;
-        first..first + self.job.samples.div_ceil(self.job.model.max_samples) as u64
+        let max_samples = self.job.model.variants[self.job.variant].max_samples;
+        let numbers = first..first + self.job.samples.div_ceil(max_samples) as u64;
+        Place { line, due: self.due, numbers }
     }
 
     /// Time since the request was accepted.
@@ -182,12 +201,13 @@ impl Part {
 
     /// The slices that a device reads and writes.
     pub(crate) fn views(&mut self) -> device::Part<'_> {
-        views(&self.job.model, &self.job.inputs, self.rows.clone(), &mut self.outputs)
+        let signature = &self.job.model.variants[self.job.variant].signature;
+        views(signature, &self.job.inputs, self.rows.clone(), &mut self.outputs)
     }
 
-    /// Finishes the part. If it was the last, the request is answered, who waits for it is added to `wakes`, and the result is
-    /// whether all went well.
-    pub(crate) fn finish(self, result: Result<(), ExecutionError>, wakes: &mut Wakes) -> Option<bool> {
+    /// Finishes the part. If it was the last, the request is answered, who waits for it is added to `wakes`, and the result is how
+    /// it ended.
+    pub(crate) fn finish(self, result: Result<(), ExecutionError>, wakes: &mut Wakes) -> Option<Ending> {
         let mut slot = lock(&self.job.slot);
         match result {
             Ok(()) => slot.outputs[self.index] = self.outputs,
@@ -200,18 +220,22 @@ impl Part {
             return None;
         }
         slot.next = slot.waiter.take().and_then(|waiter| wakes.add(waiter));
-        Some(slot.error.is_none())
+        Some(match slot.error {
+            None => Ending::Completed,
+            Some(ExecutionError::Expired { .. }) => Ending::Expired,
+            Some(_) => Ending::Failed,
+        })
     }
 }
 
 /// Zeroed output elements for this many samples.
-pub(crate) fn buffers(model: &Loaded, samples: usize) -> Buffers {
-    model.signature.outputs.iter().map(|port| Data::zeros(port.dtype, port.elements * samples)).collect()
+pub(crate) fn buffers(signature: &Signature, samples: usize) -> Buffers {
+    signature.outputs.iter().map(|port| Data::zeros(port.dtype, port.elements * samples)).collect()
 }
 
 /// The slices of `rows` of the inputs, and of the buffers made for them.
 pub(crate) fn views<'a>(
-    model: &Loaded,
+    signature: &Signature,
     inputs: &'a [Tensor],
     rows: Range<usize>,
     outputs: &'a mut [Data],
@@ -223,14 +247,14 @@ pub(crate) fn views<'a>(
         samples: rows.len(),
         inputs: inputs
             .iter()
-            .zip(model.signature.inputs.iter().map(|port| port.elements))
+            .zip(signature.inputs.iter().map(|port| port.elements))
             .map(slice)
             .collect(),
         outputs: outputs.iter_mut().map(ViewMut::of).collect(),
     }
 }
 
-impl Loaded {
+impl Variant {
     /// The outputs of a request of this many samples.
     pub(crate) fn outputs(&self, samples: usize, buffers: Buffers) -> Outputs {
         let batch = self.signature.batched.then_some(samples);

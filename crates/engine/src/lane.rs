@@ -1,4 +1,4 @@
-//! Running batches: the loop of a lane's thread, and the short cut of a caller that finds a lane idle.
+//! Running batches: the loop of a lane's thread, and the short cuts of a caller that finds a lane to run on.
 //!
 //! **Traps.** A lane answers a batch before it opens a lost session again, and takes its next batch before it may become idle.
 //! Wakers are the users' code and run on the lane's thread: one that blocks stops the lane.
@@ -8,115 +8,202 @@ use std::time::Instant;
 
 use paceline_device::Batch;
 
-use crate::dispatch::{Dispatch, Lane};
+use crate::clock::nanos;
+use crate::dispatch::{Assignment, Dispatch, Execution, Lane, Next};
 use crate::error::ExecutionError;
-use crate::job::{Answer, Part, buffers, views};
-use crate::loaded::{Fault, Loaded};
-use crate::statistics::LaneCounters;
+use crate::job::{Answer, Ending, Job, Part, buffers, views};
+use crate::loaded::Loaded;
+use crate::serving::{Fault, Serving};
 use crate::validate::Valid;
 use crate::wake::Wakes;
 
+/// What a lane works with from batch to batch.
+#[derive(Default)]
+struct Work {
+    batch: Vec<Part>,
+    shed: Vec<Part>,
+    wakes: Wakes,
+}
+
 /// The body of a lane's thread: serves its lane whenever it is called, until the engine closes or the lane is retired.
-pub(crate) fn run(dispatch: &Dispatch, index: usize) {
+pub(crate) fn run(dispatch: &Dispatch, index: usize, generation: u64) {
     tracing::debug!(lane = index, "lane started");
-    let (mut batch, mut wakes) = (Vec::new(), Wakes::default());
-    while let Some(mut lane) = dispatch.await_call(index) {
-        while let Some(next) = dispatch.next(lane, &mut batch) {
-            match execute(dispatch, next, &mut batch, &mut wakes) {
-                Some(next) => lane = next,
-                None => break,
-            }
-        }
+    let mut work = Work::default();
+    while let Some(lane) = dispatch.await_call(index, generation) {
+        work.serve(dispatch, lane, || false);
     }
     tracing::debug!(lane = index, "lane stopped");
 }
 
-/// Executes a batch of one model and answers its requests. `None`: the lane is retired.
-fn execute(dispatch: &Dispatch, lane: Lane, parts: &mut Vec<Part>, wakes: &mut Wakes) -> Option<Lane> {
-    let model = Arc::clone(&parts.first()?.job.model);
-    let counters = model.counters.lane(lane.index());
-    let start = Instant::now();
-    let mut batch = Batch::with_capacity(parts.len());
-    for part in parts.iter_mut() {
-        counters.waited(part.waited(start));
-        batch.push(part.views());
+/// For a caller that is about to block: if a lane was called and nobody is there yet, runs it until the job is answered.
+pub(crate) fn help_until_answered(dispatch: &Dispatch, job: &Job) {
+    if !job.is_answered()
+        && let Some(lane) = dispatch.steal()
+    {
+        Work::default().serve(dispatch, lane, || job.is_answered());
     }
-    let samples = batch.samples();
-    let result = model.execute(&lane, &mut batch);
-    drop(batch);
-    counters.executed(samples, result.is_ok(), start.elapsed());
-    match result {
-        Ok(()) => {
-            // From the last to the first: a chain of wake-ups is linked from its end, and runs from the oldest request on.
-            parts.drain(..).rev().for_each(|part| answer(counters, part, Ok(()), wakes));
-            wakes.wake();
-            Some(lane)
-        }
-        Err(fault) => {
-            report(&model, &lane, &fault);
-            for part in parts.drain(..) {
-                for sibling in dispatch.withdraw(model.line, part.siblings()) {
-                    answer(counters, sibling, Err(fault.error.clone()), wakes);
+}
+
+impl Work {
+    /// Executes batches until nothing waits, or `enough` says so after one.
+    fn serve(&mut self, dispatch: &Dispatch, lane: Lane, enough: impl Fn() -> bool) {
+        let (mut lane, mut last) = (lane, None::<(Assignment, u64)>);
+        loop {
+            let done = last.as_ref().map(|(assignment, took)| execution(assignment, *took));
+            match dispatch.next(lane, done, &mut self.batch, &mut self.shed) {
+                Next::Execute(next, assignment) => {
+                    self.expire();
+                    let Some((next, took)) = self.execute(dispatch, next, &assignment) else { return };
+                    last = took.map(|took| (assignment, took));
+                    if enough() {
+                        let done = last.as_ref().map(|(assignment, took)| execution(assignment, *took));
+                        return dispatch.release(next, done);
+                    }
+                    lane = next;
                 }
-                answer(counters, part, Err(fault.error.clone()), wakes);
+                Next::Shed(next) => {
+                    self.expire();
+                    (lane, last) = (next, None);
+                }
+                Next::Retire(lane) => return retire(dispatch, lane),
+                Next::Idle => return,
             }
-            wakes.wake();
-            recover(dispatch, lane, &model, &fault)
         }
+    }
+
+    /// Executes a batch and answers its requests; the time it took, unless it failed. `None`: the lane is retired.
+    fn execute(
+        &mut self,
+        dispatch: &Dispatch,
+        lane: Lane,
+        assignment: &Assignment,
+    ) -> Option<(Lane, Option<u64>)> {
+        let Work { batch: parts, wakes, .. } = self;
+        let serving = &assignment.serving;
+        let model = Arc::clone(&parts.first()?.job.model);
+        let counters = model.counters.lane(lane.index());
+        let start = Instant::now();
+        let mut batch = Batch::with_capacity(parts.len());
+        for part in parts.iter_mut() {
+            counters.waited(part.waited(start));
+            batch.push(part.views());
+        }
+        let samples = batch.samples();
+        let result = serving.execute(&lane, &mut batch);
+        drop(batch);
+        let took = start.elapsed();
+        counters.executed(samples, result.is_ok(), took);
+        match result {
+            Ok(()) => {
+                // From the last to the first: a chain of wake-ups is linked from its end, and runs from the oldest request on.
+                for part in parts.drain(..).rev() {
+                    answer(&model, lane.index(), part, Ok(()), wakes);
+                }
+                wakes.wake();
+                Some((lane, Some(nanos(took))))
+            }
+            Err(fault) => {
+                report(serving, &lane, &fault);
+                for part in parts.drain(..) {
+                    for sibling in dispatch.withdraw(&part.siblings(assignment.line)) {
+                        answer(&model, lane.index(), sibling, Err(fault.error.clone()), wakes);
+                    }
+                    answer(&model, lane.index(), part, Err(fault.error.clone()), wakes);
+                }
+                wakes.wake();
+                recover(dispatch, lane, serving, &fault).map(|lane| (lane, None))
+            }
+        }
+    }
+
+    /// Answers the requests whose deadlines cannot be met any more.
+    fn expire(&mut self) {
+        if self.shed.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for part in self.shed.drain(..) {
+            let model = Arc::clone(&part.job.model);
+            let error = ExecutionError::Expired { model: model.name.to_string(), waited: part.waited(now) };
+            answer(&model, 0, part, Err(error), &mut self.wakes);
+        }
+        self.wakes.wake();
     }
 }
 
 /// Executes a request at once, in the thread of its caller, on a lane that it claimed.
-pub(crate) fn infer_inline(dispatch: &Dispatch, lane: Lane, model: &Loaded, valid: &Valid) -> Answer {
-    let counters = model.counters.lane(lane.index());
-    let mut outputs = buffers(model, valid.samples);
+pub(crate) fn infer_inline(
+    dispatch: &Dispatch,
+    lane: Lane,
+    assignment: &Assignment,
+    model: &Loaded,
+    valid: &Valid,
+) -> Answer {
+    let (counters, variant) = (model.counters.lane(lane.index()), &model.variants[valid.variant]);
+    let mut outputs = buffers(&variant.signature, valid.samples);
     let start = Instant::now();
-    let mut batch = Batch::of(views(model, &valid.inputs, 0..valid.samples, &mut outputs));
-    let result = model.execute(&lane, &mut batch);
+    let rows = 0..valid.samples;
+    let mut batch = Batch::of(views(&variant.signature, &valid.inputs, rows, &mut outputs));
+    let result = assignment.serving.execute(&lane, &mut batch);
     drop(batch);
-    counters.executed(valid.samples, result.is_ok(), start.elapsed());
+    let took = start.elapsed();
+    counters.executed(valid.samples, result.is_ok(), took);
     counters.inlined();
     counters.answered(result.is_ok());
     match result {
         Ok(()) => {
-            dispatch.release(lane);
-            Ok(model.outputs(valid.samples, outputs))
+            dispatch.release(lane, Some(execution(assignment, nanos(took))));
+            Ok(variant.outputs(valid.samples, outputs))
         }
         Err(fault) => {
-            report(model, &lane, &fault);
-            if let Some(lane) = recover(dispatch, lane, model, &fault) {
-                dispatch.release(lane);
+            report(&assignment.serving, &lane, &fault);
+            if let Some(lane) = recover(dispatch, lane, &assignment.serving, &fault) {
+                dispatch.release(lane, None);
             }
             Err(fault.error)
         }
     }
 }
 
-fn answer(counters: &LaneCounters, part: Part, result: Result<(), ExecutionError>, wakes: &mut Wakes) {
-    if let Some(ok) = part.finish(result, wakes) {
-        counters.answered(ok);
+fn execution(assignment: &Assignment, took: u64) -> Execution<'_> {
+    let Assignment { serving, line, samples, busy, predicted, .. } = assignment;
+    Execution { serving, line: *line, samples: *samples, busy: *busy, predicted: *predicted, took }
+}
+
+fn answer(model: &Loaded, lane: usize, part: Part, result: Result<(), ExecutionError>, wakes: &mut Wakes) {
+    match part.finish(result, wakes) {
+        Some(Ending::Completed) => model.counters.lane(lane).answered(true),
+        Some(Ending::Failed) => model.counters.lane(lane).answered(false),
+        Some(Ending::Expired) => model.counters.expired.add(1),
+        None => {}
     }
 }
 
-fn report(model: &Loaded, lane: &Lane, fault: &Fault) {
-    tracing::warn!(model = model.name, lane = lane.index(), lost = fault.lost, error = %fault.error, "execution failed");
+fn report(serving: &Serving, lane: &Lane, fault: &Fault) {
+    let (model, lane) = (&*serving.name, lane.index());
+    tracing::warn!(model, lane, lost = fault.lost, error = %fault.error, "execution failed");
 }
 
 /// Makes the lane usable after a failed execution, or retires it.
-fn recover(dispatch: &Dispatch, lane: Lane, model: &Loaded, fault: &Fault) -> Option<Lane> {
+fn recover(dispatch: &Dispatch, lane: Lane, serving: &Serving, fault: &Fault) -> Option<Lane> {
     if !fault.lost {
         return Some(lane);
     }
-    let Err(error) = model.reopen(&lane) else { return Some(lane) };
+    let Err(error) = serving.reopen(lane.index()) else { return Some(lane) };
     let index = lane.index();
-    tracing::error!(model = model.name, lane = index, %error, "lane retired: its session could not be opened again");
-    dispatch.models().iter().for_each(|model| model.close(&lane));
-    let mut wakes = Wakes::default();
+    tracing::error!(model = &*serving.name, lane = index, %error, "lane retired: its session could not be opened again");
+    retire(dispatch, lane);
+    None
+}
+
+/// Closes a lane's sessions, gives it up, and answers what waits if it was the last.
+fn retire(dispatch: &Dispatch, lane: Lane) {
+    let (index, mut wakes) = (lane.index(), Wakes::default());
+    dispatch.serving().iter().for_each(|serving| serving.close(index));
     for orphan in dispatch.retire(lane) {
         let model = Arc::clone(&orphan.job.model);
-        let error = ExecutionError::NoLanes { model: model.name.clone() };
-        answer(model.counters.lane(index), orphan, Err(error), &mut wakes);
+        let error = ExecutionError::NoLanes { model: model.name.to_string() };
+        answer(&model, index, orphan, Err(error), &mut wakes);
     }
     wakes.wake();
-    None
 }

@@ -44,6 +44,8 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod clock;
+mod cost;
 mod decide;
 mod dispatch;
 mod engine;
@@ -52,21 +54,28 @@ mod job;
 mod lane;
 mod loaded;
 mod model;
+mod options;
 mod outputs;
 mod queue;
+mod reasons;
 mod request;
+mod serving;
 mod statistics;
 mod sync;
 mod ticket;
 mod validate;
 mod wake;
+mod warm_up;
 
 pub use builder::Builder;
+pub use decide::Late;
 pub use engine::Engine;
 pub use error::{BuildError, ExecutionError, InferError, LoadError, SubmitError};
 pub use job::Answer;
 pub use model::Model;
+pub use options::{LoadOptions, WarmUp};
 pub use outputs::Outputs;
+pub use reasons::Release;
 pub use request::{Inputs, Request};
 pub use statistics::{EngineStatistics, ModelStatistics, Refusals};
 pub use ticket::Ticket;

@@ -1,18 +1,20 @@
 //! The handle through which a model is called.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use paceline_device::Signature;
 
-use crate::dispatch::Refusal;
+use crate::clock::NEVER;
+use crate::dispatch::{Place, Refusal};
 use crate::engine::Running;
 use crate::error::{InferError, SubmitError};
 use crate::job::Job;
 use crate::lane;
 use crate::loaded::Loaded;
 use crate::outputs::Outputs;
+use crate::queue::{Arrival, Overload};
 use crate::request::{Inputs, Request};
 use crate::statistics::ModelStatistics;
 use crate::ticket::Ticket;
@@ -36,14 +38,39 @@ impl Model {
         &self.loaded.name
     }
 
-    /// Its inputs and outputs.
+    /// Its inputs and outputs. A model that takes several shapes has more: [`signatures`](Self::signatures).
     pub fn signature(&self) -> &Signature {
-        &self.loaded.signature
+        &self.loaded.variants[0].signature
+    }
+
+    /// Its inputs and outputs for each shape of its samples; they differ in the shapes only.
+    pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        self.loaded.variants.iter().map(|variant| &*variant.signature)
     }
 
     /// The most samples that one execution serves; a larger request is split.
     pub fn max_batch(&self) -> usize {
-        self.loaded.max_samples
+        self.loaded.variants[0].max_samples
+    }
+
+    /// How often other programs replaced the first, plus one; `None` when the model was unloaded.
+    pub fn version(&self) -> Option<u64> {
+        self.engine.dispatch.version(self.loaded.slot)
+    }
+
+    /// The predicted time of one execution of so many samples of the first shape while `busy` lanes execute, as mean and 99th
+    /// percentile; `None` when nothing was measured, one execution may not have as many, or the model was unloaded.
+    pub fn predicted_cost(&self, samples: usize, busy: usize) -> Option<(Duration, Duration)> {
+        let cost = self.engine.dispatch.costs(self.loaded.slot, 0)?.predict(samples, busy)?;
+        let time = |ns: f64| Duration::from_nanos(ns as u64);
+        Some((time(cost.mean_ns), time(cost.p99_ns)))
+    }
+
+    /// The batch sizes worth choosing while `busy` lanes execute, by the costs measured so far: no larger one takes less time, and no
+    /// smaller one makes more samples per second. For the first shape.
+    pub fn useful_batches(&self, busy: usize) -> Vec<usize> {
+        let costs = self.engine.dispatch.costs(self.loaded.slot, 0);
+        costs.map_or_else(Vec::new, |costs| costs.frontier(busy).map(|(size, _)| size).collect())
     }
 
     /// What was counted so far.
@@ -56,54 +83,88 @@ impl Model {
     ///
     /// Not from inside a [`Waker`](std::task::Waker): that would run on a lane and wait for a lane.
     pub fn infer<'n>(&self, request: impl Into<Request<'n>>) -> Result<Outputs, InferError> {
-        let valid = self.check(request.into())?;
+        let (valid, urgency) = self.check(request.into())?;
         let dispatch = &*self.engine.dispatch;
-        if valid.samples <= self.loaded.max_samples
-            && let Some(lane) = dispatch.claim()
+        if valid.samples <= self.loaded.variants[valid.variant].max_samples
+            && let Some((lane, assignment)) =
+                dispatch.claim(self.loaded.slot, valid.variant, valid.samples, urgency.deadline)
         {
             self.loaded.counters.accepted.add(1);
-            return Ok(lane::infer_inline(dispatch, lane, &self.loaded, &valid)?);
+            return Ok(lane::infer_inline(dispatch, lane, &assignment, &self.loaded, &valid)?);
         }
-        let (job, _) = self.accept(valid, Some(Waiter::this_thread()))?;
-        Ok(job.park()?)
+        let (job, _) = self.accept(valid, urgency, Some(Waiter::this_thread()))?;
+        lane::help_until_answered(dispatch, &job);
+        Ok(job.wait_as_waiter()?)
     }
 
     /// Puts a request on its way. Never blocks; a refused request gives its inputs back inside the error.
     pub fn submit<'n>(&self, request: impl Into<Request<'n>>) -> Result<Ticket, SubmitError> {
-        let valid = self.check(request.into())?;
-        let (job, numbers) = self.accept(valid, None)?;
-        Ok(Ticket::new(job, Arc::clone(&self.engine.dispatch), numbers))
+        let (valid, urgency) = self.check(request.into())?;
+        let (job, place) = self.accept(valid, urgency, None)?;
+        Ok(Ticket::new(job, Arc::clone(&self.engine.dispatch), place))
     }
 
-    fn check(&self, mut request: Request<'_>) -> Result<Valid, SubmitError> {
-        validate(&self.loaded.signature, &mut request).map_err(|problem| {
-            self.loaded.counters.invalid.add(1);
-            let (model, inputs) = (self.loaded.name.clone(), request.into_inputs());
-            SubmitError::Invalid { model, problem: Box::new(problem), inputs }
-        })
-    }
-
-    fn accept(&self, valid: Valid, waiter: Option<Waiter>) -> Result<(Arc<Job>, Range<u64>), SubmitError> {
-        let samples = valid.samples;
-        let (job, parts) = Job::new(&self.loaded, valid, waiter);
-        match self.engine.dispatch.submit(parts, samples) {
-            Ok(numbers) => Ok((job, numbers)),
-            Err(refusal) => Err(self.refused(refusal, job)),
+    fn check(&self, mut request: Request<'_>) -> Result<(Valid, Urgency), SubmitError> {
+        let urgency = Urgency { deadline: request.deadline, priority: request.priority };
+        match validate(&self.loaded.variants, &mut request) {
+            Ok(valid) => Ok((valid, urgency)),
+            Err(problem) => {
+                self.loaded.counters.invalid.add(1);
+                let (model, inputs) = (self.loaded.name.to_string(), request.into_inputs());
+                Err(SubmitError::Invalid { model, problem: Box::new(problem), inputs })
+            }
         }
     }
 
-    fn refused(&self, refusal: Refusal, job: Arc<Job>) -> SubmitError {
+    fn accept(
+        &self,
+        valid: Valid,
+        urgency: Urgency,
+        waiter: Option<Waiter>,
+    ) -> Result<(Arc<Job>, Place), SubmitError> {
+        let (samples, variant) = (valid.samples, valid.variant);
+        let bytes = self.loaded.variants[variant].signature.request_bytes(samples);
+        let (job, parts) = Job::new(&self.loaded, valid, waiter);
+        let dispatch = &self.engine.dispatch;
+        let clock = dispatch.clock();
+        let deadline = urgency.deadline.map_or(NEVER, |deadline| clock.at(deadline));
+        let now = clock.at(job.accepted);
+        let arrival = Arrival { samples, bytes, deadline, priority: urgency.priority, now };
+        match dispatch.submit(&self.loaded, variant, parts, &arrival) {
+            Ok(place) => Ok((job, place)),
+            Err(refusal) => Err(self.refused(refusal, bytes, job)),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal, bytes: usize, job: Arc<Job>) -> SubmitError {
         let samples = job.samples;
         let tensors = Arc::into_inner(job).map(|job| job.inputs).unwrap_or_default();
-        let names = self.loaded.signature.inputs.iter().map(|port| port.name.clone());
+        let names = self.signature().inputs.iter().map(|port| port.name.clone());
         let inputs: Inputs = names.zip(tensors).collect();
         let counters = &self.loaded.counters;
+        let time = Duration::from_nanos;
         let (counter, error) = match refusal {
             Refusal::TooLarge { limit } => {
                 (&counters.too_large, SubmitError::TooLarge { samples, limit, inputs })
             }
-            Refusal::QueueFull { queued, limit } => {
-                (&counters.queue_full, SubmitError::QueueFull { samples, queued, limit, inputs })
+            Refusal::Overload(Overload::Samples { queued, limit, retry_after }) => {
+                let retry_after = time(retry_after);
+                (&counters.queue_full, SubmitError::QueueFull { samples, queued, limit, retry_after, inputs })
+            }
+            Refusal::Overload(Overload::Bytes { queued, limit, retry_after }) => {
+                let retry_after = time(retry_after);
+                (&counters.queue_bytes, SubmitError::QueueBytes { bytes, queued, limit, retry_after, inputs })
+            }
+            Refusal::Overload(Overload::Time { predicted, limit, retry_after }) => {
+                let (predicted, limit, retry_after) = (time(predicted), time(limit), time(retry_after));
+                (&counters.queue_time, SubmitError::QueueTime { predicted, limit, retry_after, inputs })
+            }
+            Refusal::Overload(Overload::Deadline { predicted, left, retry_after }) => {
+                let (predicted, left, retry_after) = (time(predicted), time(left), time(retry_after));
+                (&counters.deadline, SubmitError::Deadline { predicted, left, retry_after, inputs })
+            }
+            Refusal::Unloaded => {
+                (&counters.unloaded, SubmitError::Unloaded { model: self.name().to_string(), inputs })
             }
             Refusal::Draining => (&counters.draining, SubmitError::Draining { inputs }),
             Refusal::NoLanes => (&counters.no_lanes, SubmitError::NoLanes { inputs }),
@@ -111,6 +172,13 @@ impl Model {
         counter.add(1);
         error
     }
+}
+
+/// When and how urgently a request wants its answer.
+#[derive(Clone, Copy)]
+struct Urgency {
+    deadline: Option<Instant>,
+    priority: i8,
 }
 
 impl fmt::Debug for Model {

@@ -1,49 +1,204 @@
-//! What waits: one line of entries for each model, numbered in the order of arrival across models. A plain data structure,
-//! without locks or clocks.
+//! What waits: one line of entries for each program, in the order in which they are due, and how much of the lanes' time each
+//! model had. A plain data structure, without locks or clocks; the simulator runs the same one.
 //!
-//! **Traps.** An entry withdrawn from the middle of a line stays there as a gap; a line never begins with a gap, so that an empty
-//! line is one where nothing waits. Gaps are cleared before they outnumber what waits, so that withdrawing costs memory
-//! only for a while, and constant time on average.
+//! **When an entry is due.** At its deadline, or [`PATIENCE_NS`] after it arrived, whichever is first; each step of priority makes
+//! that [`PRIORITY_STEP_NS`] earlier. So the order of two entries never changes while they wait, and an entry of the lowest
+//! priority is overtaken only by what arrives within a bounded time after it, however much of the highest arrives: priorities are
+//! weights, and waiting is what they are weighed against.
+//!
+//! **Fair shares.** A model's *service* is the time of lanes that it had, divided by its weight. `decide` serves the model with the
+//! least. A model that had nothing waiting does not save up its share: it resumes at the service of the model served last
+//! (start-time fair queueing: Goyal, Vin and Cheng, 1996).
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::decide::{Decision, Line, Load, decide};
+use crate::clock::{NEVER, Nanos};
+use crate::cost::CostTable;
+use crate::decide::{Decision, Entry, Late, Line, Load, Take, Verdict, decide};
 
-/// Entries waiting, by model.
+/// An entry without a deadline is due this long after it arrived.
+pub(crate) const PATIENCE_NS: Nanos = 1_000_000_000;
+/// How much earlier a step of priority makes an entry due.
+pub(crate) const PRIORITY_STEP_NS: Nanos = 100_000_000;
+
+/// Entries waiting, by line.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    lines: Vec<Waiting<T>>,
+    lines: Vec<Option<Waiting<T>>>,
+    models: Vec<Share>,
     next: u64,
     entries: usize,
     samples: usize,
+    bytes: usize,
+    /// The predicted time of one lane for all that waits.
+    backlog_ns: Nanos,
+    /// The service of the model served last, when it was chosen.
+    service: u64,
+    /// Nothing waits for company any more.
+    hurried: bool,
+    verdicts: Vec<Verdict>,
+}
+
+/// A model's claim to the lanes.
+#[derive(Debug)]
+struct Share {
+    weight: u32,
+    service: u64,
+    waiting: usize,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
-    max_samples: usize,
-    entries: VecDeque<Entry<T>>,
-    gaps: usize,
+    options: LineOptions,
+    costs: CostTable,
+    entries: BTreeMap<Key, Queued<T>>,
+    samples: usize,
+    backlog_ns: Nanos,
+    /// Since when something has been waiting.
+    since: Nanos,
+    /// Nothing is added any more; the line goes when it is empty.
+    retired: bool,
+}
+
+/// What distinguishes one line from another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LineOptions {
+    /// From [`Queue::add_model`].
+    pub(crate) model: usize,
+    pub(crate) max_samples: usize,
+    pub(crate) late: Late,
+    pub(crate) max_delay: Nanos,
+}
+
+/// The place of an entry in its line. The number is unique among all entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) due: Nanos,
+    pub(crate) number: u64,
+}
+
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) samples: usize,
+    pub(crate) bytes: usize,
+    /// [`NEVER`] without one.
+    pub(crate) deadline: Nanos,
+    pub(crate) priority: i8,
+    pub(crate) now: Nanos,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
-    number: u64,
+struct Queued<T> {
     samples: usize,
-    /// `None`: a gap.
-    value: Option<T>,
+    bytes: usize,
+    deadline: Nanos,
+    cost_ns: Nanos,
+    value: T,
+}
+
+/// How much may wait, all lines together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) samples: usize,
+    pub(crate) bytes: usize,
+    /// Predicted time until a request that is added now would be executed.
+    pub(crate) time: Nanos,
+}
+
+/// Why a request is not added, with how long to wait before trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overload {
+    Samples { queued: usize, limit: usize, retry_after: Nanos },
+    Bytes { queued: usize, limit: usize, retry_after: Nanos },
+    Time { predicted: Nanos, limit: Nanos, retry_after: Nanos },
+    Deadline { predicted: Nanos, left: Nanos, retry_after: Nanos },
+}
+
+impl Arrival {
+    /// When it is due.
+    pub(crate) fn due(&self) -> Nanos {
+        let due = self.deadline.min(self.now.saturating_add(PATIENCE_NS));
+        let shift = u64::from(self.priority.unsigned_abs()) * PRIORITY_STEP_NS;
+        if self.priority > 0 { due.saturating_sub(shift) } else { due.saturating_add(shift) }
+    }
 }
 
 impl<T> Queue<T> {
     /// A queue without lines.
     pub(crate) fn new() -> Self {
-        Queue { lines: Vec::new(), next: 0, entries: 0, samples: 0 }
+        Queue {
+            lines: Vec::new(),
+            models: Vec::new(),
+            next: 0,
+            entries: 0,
+            samples: 0,
+            bytes: 0,
+            backlog_ns: 0,
+            service: 0,
+            hurried: false,
+            verdicts: Vec::new(),
+        }
     }
 
-    /// Adds a line of which one batch may take this many samples; its index.
-    pub(crate) fn add_line(&mut self, max_samples: usize) -> usize {
-        self.lines.push(Waiting { max_samples, entries: VecDeque::with_capacity(64), gaps: 0 });
-        self.lines.len() - 1
+    /// Adds a model with a claim to the lanes' time; its number.
+    pub(crate) fn add_model(&mut self, weight: u32) -> usize {
+        self.models.push(Share { weight: weight.max(1), service: self.service, waiting: 0 });
+        self.models.len() - 1
+    }
+
+    /// Adds a line; its number, which is used again when the line is gone.
+    pub(crate) fn add_line(&mut self, options: LineOptions, costs: CostTable) -> usize {
+        let (entries, samples, backlog_ns, since) = (BTreeMap::new(), 0, 0, 0);
+        let line = Waiting { options, costs, entries, samples, backlog_ns, since, retired: false };
+        match self.lines.iter().position(Option::is_none) {
+            Some(free) => {
+                self.lines[free] = Some(line);
+                free
+            }
+            None => {
+                self.lines.push(Some(line));
+                self.lines.len() - 1
+            }
+        }
+    }
+
+    /// Has the line go when nothing waits in it any more; whether it is gone now.
+    pub(crate) fn retire_line(&mut self, line: usize) -> bool {
+        if let Some(waiting) = &mut self.lines[line] {
+            waiting.retired = true;
+        }
+        self.collect(line)
+    }
+
+    /// From now on, nothing waits for company.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
+    /// Whether there is such a line.
+    pub(crate) fn has_line(&self, line: usize) -> bool {
+        self.lines.get(line).is_some_and(Option::is_some)
+    }
+
+    /// What is known of the costs of a line.
+    pub(crate) fn costs(&self, line: usize) -> Option<&CostTable> {
+        self.lines.get(line)?.as_ref().map(|waiting| &waiting.costs)
+    }
+
+    /// Takes note of an execution, and of the lanes' time that the model had beyond what was predicted.
+    pub(crate) fn record(&mut self, line: usize, samples: usize, busy: usize, predicted: Nanos, took: Nanos) {
+        let Some(waiting) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
+        waiting.costs.record(samples, busy, took);
+        let share = &mut self.models[waiting.options.model];
+        let weight = u64::from(share.weight);
+        share.service = (share.service + took / weight).saturating_sub(predicted / weight);
+    }
+
+    /// How long an entry of this line may wait for company.
+    pub(crate) fn max_delay(&self, line: usize) -> Nanos {
+        self.lines[line].as_ref().map_or(0, |waiting| waiting.options.max_delay)
     }
 
     /// The number that the next entry will have.
@@ -61,185 +216,218 @@ impl<T> Queue<T> {
         self.samples
     }
 
+    /// Bytes that belong to what waits.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries == 0
     }
 
-    /// Adds an entry at the end of a line.
-    pub(crate) fn push(&mut self, line: usize, samples: usize, value: T) {
-        let number = self.next;
+    /// Whether a request may be added. `ahead` is what the lanes still have to do of what they execute, added up.
+    pub(crate) fn admit(
+        &self,
+        line: usize,
+        request: &Arrival,
+        bounds: &Bounds,
+        load: Load,
+        ahead: Nanos,
+    ) -> Result<(), Overload> {
+        let Some(waiting) = &self.lines[line] else { return Ok(()) };
+        let lanes = load.lanes.max(1) as u64;
+        let unit_ns = waiting.costs.unit_ns(load.busy.max(1));
+        let drain = |samples: usize| ((samples as f64 * unit_ns) as Nanos / lanes).max(MIN_RETRY_NS);
+        if request.samples > bounds.samples.saturating_sub(self.samples) {
+            let (queued, limit) = (self.samples, bounds.samples);
+            let retry_after = drain(request.samples - (limit - queued));
+            return Err(Overload::Samples { queued, limit, retry_after });
+        }
+        if request.bytes > bounds.bytes.saturating_sub(self.bytes) {
+            let (queued, limit) = (self.bytes, bounds.bytes);
+            let excess = (request.bytes - (limit - queued)) as f64 / self.bytes.max(1) as f64;
+            let retry_after = ((self.backlog_ns as f64 * excess) as Nanos / lanes).max(MIN_RETRY_NS);
+            return Err(Overload::Bytes { queued, limit, retry_after });
+        }
+        let wait = (self.backlog_before(waiting, request.due()) + ahead) / lanes;
+        if wait > bounds.time {
+            let retry_after = (wait - bounds.time).max(MIN_RETRY_NS);
+            return Err(Overload::Time { predicted: wait, limit: bounds.time, retry_after });
+        }
+        if waiting.options.late == Late::Reject && request.deadline < NEVER {
+            let company = load.share().min(waiting.samples + request.samples);
+            let batch = company.max(request.samples).min(waiting.options.max_samples);
+            let execution = waiting.costs.predict(batch, load.lanes).map_or(0, |cost| cost.mean_ns as Nanos);
+            let parts = request.samples.div_ceil(waiting.options.max_samples).max(1) as u64;
+            let predicted = wait + execution * parts.div_ceil(lanes);
+            let left = request.deadline.saturating_sub(request.now);
+            if predicted > left || left == 0 {
+                let retry_after = (predicted - left.min(predicted)).max(MIN_RETRY_NS);
+                return Err(Overload::Deadline { predicted, left, retry_after });
+            }
+        }
+        Ok(())
+    }
+
+    /// The predicted time of one lane for what is executed before an entry of this line that is due then: the part of the line
+    /// that is due before, and as much of the other models as their weights give them meanwhile.
+    fn backlog_before(&self, line: &Waiting<T>, due: Nanos) -> Nanos {
+        let own = match (line.entries.first_key_value(), line.entries.last_key_value()) {
+            (Some((first, _)), Some((last, _))) if due < last.due => {
+                let span = (last.due - first.due).max(1) as f64;
+                (line.backlog_ns as f64 * due.saturating_sub(first.due) as f64 / span) as Nanos
+            }
+            _ => line.backlog_ns,
+        };
+        let model = line.options.model;
+        let active: u64 = self
+            .models
+            .iter()
+            .enumerate()
+            .filter(|&(other, share)| share.waiting > 0 && other != model)
+            .map(|(_, share)| u64::from(share.weight))
+            .sum();
+        let weight = u64::from(self.models[model].weight);
+        let others = (u128::from(own) * u128::from(active) / u128::from(weight)) as u64;
+        own + others.min(self.backlog_ns.saturating_sub(line.backlog_ns))
+    }
+
+    /// Adds an entry; its place.
+    pub(crate) fn push(&mut self, line: usize, arrival: &Arrival, busy: usize, value: T) -> Key {
+        let key = Key { due: arrival.due(), number: self.next };
+        let Some(waiting) = &mut self.lines[line] else { unreachable!("entries are added to lines that are there") };
+        let cost_ns = (arrival.samples as f64 * waiting.costs.unit_ns(busy)) as Nanos;
+        let &Arrival { samples, bytes, deadline, now, .. } = arrival;
+        if waiting.entries.is_empty() {
+            waiting.since = now;
+        }
+        waiting.entries.insert(key, Queued { samples, bytes, deadline, cost_ns, value });
+        waiting.samples += samples;
+        waiting.backlog_ns += cost_ns;
+        let share = &mut self.models[waiting.options.model];
+        if share.waiting == 0 {
+            share.service = share.service.max(self.service);
+        }
+        share.waiting += 1;
         self.next += 1;
         self.entries += 1;
         self.samples += samples;
-        self.lines[line].entries.push_back(Entry { number, samples, value: Some(value) });
+        self.bytes += bytes;
+        self.backlog_ns += cost_ns;
+        key
     }
 
-    /// Moves the entries of the next batch to `batch`, for one of `lanes` lanes whose latest batches had `running` samples. The
-    /// samples moved.
-    pub(crate) fn take_batch(&mut self, lanes: usize, running: usize, batch: &mut Vec<T>) -> usize {
-        let load = Load { lanes, waiting: self.samples, running };
-        let lines = self.lines.iter().enumerate().filter_map(|(i, line)| Some((i, line.view()?)));
-        let Some(Decision { line, requests }) = decide(lines, load) else { return 0 };
-        let line = &mut self.lines[line];
-        let (mut wanted, before) = (requests, self.samples);
-        while wanted > 0
-            && let Some(entry) = line.entries.pop_front()
-        {
-            match entry.value {
-                Some(value) => {
-                    wanted -= 1;
-                    self.entries -= 1;
-                    self.samples -= entry.samples;
-                    batch.push(value);
-                }
-                None => line.gaps -= 1,
+    /// Moves the entries of the next batch to `batch`, and those that are too late to `shed`.
+    pub(crate) fn take_batch(
+        &mut self,
+        load: Load,
+        now: Nanos,
+        batch: &mut Vec<T>,
+        shed: &mut Vec<T>,
+    ) -> Decision {
+        if self.entries == 0 {
+            return Decision::Idle;
+        }
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        let load = Load { waiting: self.samples, ..load };
+        let lines = self.lines.iter().enumerate().filter_map(|(index, line)| self.view(index, line.as_ref()?));
+        let decision = decide(lines, load, now, &mut verdicts);
+        if let Decision::Take(Take { line, predicted, .. }) = decision {
+            self.carry_out(line, &verdicts, batch, shed);
+            let model = self.lines[line].as_ref().map(|waiting| waiting.options.model);
+            if let Some(share) = model.map(|model| &mut self.models[model]) {
+                self.service = self.service.max(share.service);
+                share.service += predicted / u64::from(share.weight);
             }
         }
-        line.trim();
-        before - self.samples
+        self.verdicts = verdicts;
+        decision
     }
 
-    /// Removes the entries of a line that have these numbers and still wait.
-    pub(crate) fn withdraw(&mut self, line: usize, numbers: Range<u64>) -> Vec<T> {
-        let line = &mut self.lines[line];
-        let start = line.entries.partition_point(|entry| entry.number < numbers.start);
-        let mut withdrawn = Vec::new();
-        for entry in line.entries.range_mut(start..).take_while(|entry| entry.number < numbers.end) {
-            if let Some(value) = entry.value.take() {
-                self.entries -= 1;
-                self.samples -= entry.samples;
-                line.gaps += 1;
-                withdrawn.push(value);
-            }
+    /// Removes the line if it is retired and empty; whether it is gone.
+    pub(crate) fn collect(&mut self, line: usize) -> bool {
+        let gone = matches!(&self.lines[line], Some(waiting) if waiting.retired && waiting.entries.is_empty());
+        if gone {
+            self.lines[line] = None;
         }
-        line.trim();
-        withdrawn
+        gone
+    }
+
+    /// Removes an entry that still waits.
+    pub(crate) fn withdraw(&mut self, line: usize, key: Key) -> Option<T> {
+        let queued = self.lines.get_mut(line)?.as_mut()?.entries.remove(&key)?;
+        Some(self.forget(line, queued))
+    }
+
+    /// Removes the entries of one request, which have consecutive numbers.
+    pub(crate) fn withdraw_all(&mut self, line: usize, due: Nanos, numbers: Range<u64>) -> Vec<T> {
+        numbers.filter_map(|number| self.withdraw(line, Key { due, number })).collect()
     }
 
     /// Removes everything.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
-        (self.entries, self.samples) = (0, 0);
-        let entries = self.lines.iter_mut().flat_map(|line| {
-            line.gaps = 0;
-            line.entries.drain(..)
-        });
-        entries.filter_map(|entry| entry.value).collect()
+        let mut all = Vec::with_capacity(self.entries);
+        for line in 0..self.lines.len() {
+            while let Some((_, queued)) = self.lines[line].as_mut().and_then(|line| line.entries.pop_first()) {
+                all.push(self.forget(line, queued));
+            }
+        }
+        all
+    }
+
+    fn view<'a>(
+        &'a self,
+        index: usize,
+        line: &'a Waiting<T>,
+    ) -> Option<Line<'a, impl Iterator<Item = Entry> + Clone + use<'a, T>>> {
+        let (first, _) = line.entries.first_key_value()?;
+        let entry = |queued: &Queued<T>| Entry { samples: queued.samples, deadline: queued.deadline };
+        Some(Line {
+            index,
+            service: self.models[line.options.model].service,
+            due: first.due,
+            since: line.since,
+            waiting: line.samples,
+            max_samples: line.options.max_samples,
+            max_delay: if self.hurried { 0 } else { line.options.max_delay },
+            late: line.options.late,
+            costs: &line.costs,
+            entries: line.entries.values().map(entry),
+        })
+    }
+
+    fn carry_out(&mut self, line: usize, verdicts: &[Verdict], batch: &mut Vec<T>, shed: &mut Vec<T>) {
+        let mut left = Vec::new();
+        for verdict in verdicts {
+            let Some((key, queued)) = self.lines[line].as_mut().and_then(|line| line.entries.pop_first()) else {
+                break;
+            };
+            match verdict {
+                Verdict::Take => batch.push(self.forget(line, queued)),
+                Verdict::Shed => shed.push(self.forget(line, queued)),
+                Verdict::Leave => left.push((key, queued)),
+            }
+        }
+        if let Some(line) = &mut self.lines[line] {
+            line.entries.extend(left);
+        }
+    }
+
+    /// Takes an entry that was removed out of the totals.
+    fn forget(&mut self, line: usize, queued: Queued<T>) -> T {
+        if let Some(line) = &mut self.lines[line] {
+            line.samples -= queued.samples;
+            line.backlog_ns -= queued.cost_ns;
+            self.models[line.options.model].waiting -= 1;
+        }
+        self.entries -= 1;
+        self.samples -= queued.samples;
+        self.bytes -= queued.bytes;
+        self.backlog_ns -= queued.cost_ns;
+        queued.value
     }
 }
 
-impl<T> Waiting<T> {
-    fn view(&self) -> Option<Line<impl Iterator<Item = usize>>> {
-        let oldest = self.entries.front()?.number;
-        let live = self.entries.iter().filter(|entry| entry.value.is_some());
-        Some(Line { oldest, max_samples: self.max_samples, samples: live.map(|entry| entry.samples) })
-    }
-
-    /// Drops the gaps at the front, and all of them when they are the larger part.
-    fn trim(&mut self) {
-        if self.gaps > self.entries.len() / 2 {
-            self.entries.retain(|entry| entry.value.is_some());
-            self.gaps = 0;
-        }
-        while self.entries.front().is_some_and(|entry| entry.value.is_none()) {
-            self.entries.pop_front();
-            self.gaps -= 1;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn requests_that_come_and_go_behind_one_that_stays_take_no_memory() {
-        let mut queue = Queue::new();
-        queue.add_line(4);
-        queue.push(0, 1, "stays");
-        for round in 0..100_000 {
-            let number = queue.next_number();
-            queue.push(0, 1, "goes");
-            if round % 3 > 0 {
-                assert_eq!(queue.withdraw(0, number..number + 1), ["goes"]);
-            } else if round > 3 {
-                assert_eq!(queue.withdraw(0, number - 3..number - 2), ["goes"]);
-            }
-            assert!(queue.lines[0].entries.len() <= 2 * queue.len() + 2);
-        }
-        assert_eq!(queue.len(), 3);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Push { line: usize, samples: usize },
-        Take,
-        Withdraw { line: usize, start: u64, count: u64 },
-        TakeAll,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            6 => (0..3usize, 1..=4usize).prop_map(|(line, samples)| Step::Push { line, samples }),
-            2 => Just(Step::Take),
-            3 => (0..3usize, 0..60u64, 1..4u64)
-                .prop_map(|(line, start, count)| Step::Withdraw { line, start, count }),
-            1 => Just(Step::TakeAll),
-        ]
-    }
-
-    proptest! {
-        /// Against a list of `(line, number, samples)`: each entry leaves once, in order, and the totals are right.
-        #[test]
-        fn behaves_like_a_list(steps in prop::collection::vec(step(), 1..120)) {
-            let mut queue = Queue::new();
-            let limits = [4, 6, 9];
-            for limit in limits {
-                queue.add_line(limit);
-            }
-            let mut list: Vec<(usize, u64, usize)> = Vec::new();
-            for step in steps {
-                match step {
-                    Step::Push { line, samples } => {
-                        let number = queue.next_number();
-                        queue.push(line, samples, (line, number, samples));
-                        list.push((line, number, samples));
-                    }
-                    Step::Take => {
-                        let mut batch = Vec::new();
-                        let samples = queue.take_batch(1, usize::MAX / 2, &mut batch);
-                        prop_assert_eq!(samples, batch.iter().map(|entry| entry.2).sum::<usize>());
-                        let mut expected = Vec::new();
-                        if let Some(&(line, ..)) = list.first() {
-                            let mut room = limits[line];
-                            for entry in list.iter().filter(|entry| entry.0 == line) {
-                                let Some(left) = room.checked_sub(entry.2) else { break };
-                                room = left;
-                                expected.push(*entry);
-                            }
-                        }
-                        prop_assert_eq!(&batch, &expected);
-                        list.retain(|entry| !expected.contains(entry));
-                    }
-                    Step::Withdraw { line, start, count } => {
-                        let range = start..start + count;
-                        let gone = |entry: &(usize, u64, usize)| entry.0 == line && range.contains(&entry.1);
-                        let expected: Vec<_> = list.iter().copied().filter(gone).collect();
-                        prop_assert_eq!(queue.withdraw(line, range.clone()), expected);
-                        list.retain(|entry| !gone(entry));
-                    }
-                    Step::TakeAll => {
-                        let mut all = queue.take_all();
-                        all.sort_unstable_by_key(|entry| entry.1);
-                        prop_assert_eq!(all, std::mem::take(&mut list));
-                    }
-                }
-                prop_assert_eq!(queue.len(), list.len());
-                prop_assert_eq!(queue.is_empty(), list.is_empty());
-                prop_assert_eq!(queue.samples(), list.iter().map(|entry| entry.2).sum::<usize>());
-            }
-        }
-    }
-}
+/// Nobody is told to come back sooner.
+const MIN_RETRY_NS: Nanos = 1_000_000;

@@ -20,6 +20,8 @@ pub struct ModelStatistics {
     pub failed: u64,
     /// Requests withdrawn, by dropping the ticket, before they were wholly executed.
     pub cancelled: u64,
+    /// Requests dropped before they were executed, because their deadlines could not be met any more.
+    pub expired: u64,
     /// Requests refused, by reason.
     pub refused: Refusals,
     /// Samples executed without an error.
@@ -48,6 +50,14 @@ pub struct Refusals {
     pub too_large: u64,
     /// The queue was full.
     pub queue_full: u64,
+    /// What waited took too much memory.
+    pub queue_bytes: u64,
+    /// The wait would have been too long.
+    pub queue_time: u64,
+    /// The deadline could not be met.
+    pub deadline: u64,
+    /// The model was unloaded.
+    pub unloaded: u64,
     /// The engine was draining.
     pub draining: u64,
     /// Every lane was retired.
@@ -68,6 +78,8 @@ pub struct EngineStatistics {
     pub queued: usize,
     /// Samples waiting.
     pub queued_samples: usize,
+    /// Bytes of inputs and outputs of what waits.
+    pub queued_bytes: usize,
     /// Every model, in the order of loading.
     pub models: Vec<ModelStatistics>,
 }
@@ -105,9 +117,14 @@ impl Owned {
 pub(crate) struct Counters {
     pub(crate) accepted: Shared,
     pub(crate) cancelled: Shared,
+    pub(crate) expired: Shared,
     pub(crate) invalid: Shared,
     pub(crate) too_large: Shared,
     pub(crate) queue_full: Shared,
+    pub(crate) queue_bytes: Shared,
+    pub(crate) queue_time: Shared,
+    pub(crate) deadline: Shared,
+    pub(crate) unloaded: Shared,
     pub(crate) draining: Shared,
     pub(crate) no_lanes: Shared,
     lanes: Box<[LaneCounters]>,
@@ -134,9 +151,14 @@ impl Counters {
         Counters {
             accepted: Shared::default(),
             cancelled: Shared::default(),
+            expired: Shared::default(),
             invalid: Shared::default(),
             too_large: Shared::default(),
             queue_full: Shared::default(),
+            queue_bytes: Shared::default(),
+            queue_time: Shared::default(),
+            deadline: Shared::default(),
+            unloaded: Shared::default(),
             draining: Shared::default(),
             no_lanes: Shared::default(),
             lanes: (0..lanes).map(|_| LaneCounters::default()).collect(),
@@ -153,10 +175,15 @@ impl Counters {
             name: name.to_string(),
             accepted: self.accepted.get(),
             cancelled: self.cancelled.get(),
+            expired: self.expired.get(),
             refused: Refusals {
                 invalid: self.invalid.get(),
                 too_large: self.too_large.get(),
                 queue_full: self.queue_full.get(),
+                queue_bytes: self.queue_bytes.get(),
+                queue_time: self.queue_time.get(),
+                deadline: self.deadline.get(),
+                unloaded: self.unloaded.get(),
                 draining: self.draining.get(),
                 no_lanes: self.no_lanes.get(),
             },

@@ -26,6 +26,11 @@ mod primitives {
         std::thread::Builder::new().name(name).spawn(body)
     }
 
+    /// Whether the thread has ended.
+    pub(crate) fn is_finished(thread: &JoinHandle<()>) -> bool {
+        thread.is_finished()
+    }
+
     /// The core that the calling thread runs on, where the system tells.
     pub(crate) fn current_core() -> Option<usize> {
         #[cfg(target_os = "linux")]
@@ -53,6 +58,10 @@ mod primitives {
 
     loom::thread_local! {
         static CURRENT: Thread = Thread(Arc::new((Mutex::new(false), Condvar::new())));
+    }
+
+    pub(crate) fn is_finished(_: &JoinHandle<()>) -> bool {
+        false
     }
 
     pub(crate) fn current_core() -> Option<usize> {

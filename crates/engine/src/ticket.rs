@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Place};
 use crate::job::{Answer, Job};
+use crate::lane;
 
 /// A request on its way. Wait for it, or await it: it is a future, for any executor.
 ///
@@ -23,17 +23,20 @@ pub struct Ticket {
 struct Pending {
     job: Arc<Job>,
     dispatch: Arc<Dispatch>,
-    numbers: Range<u64>,
+    place: Place,
 }
 
 impl Ticket {
-    pub(crate) fn new(job: Arc<Job>, dispatch: Arc<Dispatch>, numbers: Range<u64>) -> Self {
-        Ticket { pending: Some(Pending { job, dispatch, numbers }) }
+    pub(crate) fn new(job: Arc<Job>, dispatch: Arc<Dispatch>, place: Place) -> Self {
+        Ticket { pending: Some(Pending { job, dispatch, place }) }
     }
 
-    /// Blocks until the answer comes.
+    /// Blocks until the answer comes. If a lane was called for work and its thread is not there yet, the calling thread does it
+    /// meanwhile.
     pub fn wait(mut self) -> Answer {
-        let answer = self.pending().job.wait();
+        let Pending { job, dispatch, .. } = self.pending();
+        lane::help_until_answered(dispatch, job);
+        let answer = job.wait();
         self.pending = None;
         answer
     }
@@ -86,8 +89,8 @@ impl Future for Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Some(Pending { job, dispatch, numbers }) = self.pending.take() else { return };
-        if !job.is_answered() && !dispatch.withdraw(job.model.line, numbers).is_empty() {
+        let Some(Pending { job, dispatch, place }) = self.pending.take() else { return };
+        if !job.is_answered() && !dispatch.withdraw(&place).is_empty() {
             job.model.counters.cancelled.add(1);
         }
     }

@@ -6,6 +6,7 @@ use paceline_device::{Port, Signature};
 use paceline_graph::{DType, Tensor};
 use smallvec::SmallVec;
 
+use crate::loaded::Variant;
 use crate::request::Request;
 
 /// What does not fit about a request's inputs.
@@ -58,6 +59,18 @@ pub enum InputError {
         /// The tensor's shape.
         got: Vec<usize>,
     },
+    /// The inputs have shapes that go with none of the model's.
+    #[error("input '{name}': expected one of the shapes {}, got {got:?}", ShapesOf(expected, *batched))]
+    Shapes {
+        /// The name of the first input that does not fit.
+        name: String,
+        /// The shapes of one sample; whole shapes, when the model has no batch axis.
+        expected: Vec<Vec<usize>>,
+        /// Whether axis 0 of the tensor counts the samples, before `expected`.
+        batched: bool,
+        /// The tensor's shape.
+        got: Vec<usize>,
+    },
     /// Two inputs have different numbers of samples.
     #[error("input '{name}' has {got} samples along axis 0, but input '{first}' has {expected}")]
     Samples {
@@ -96,6 +109,17 @@ impl fmt::Display for ShapeOf<'_> {
     }
 }
 
+struct ShapesOf<'a>(&'a [Vec<usize>], bool);
+
+impl fmt::Display for ShapesOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, shape) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { ", " }, ShapeOf(shape, self.1))?;
+        }
+        Ok(())
+    }
+}
+
 /// The inputs of a request that fits.
 #[derive(Debug)]
 pub(crate) struct Valid {
@@ -103,14 +127,39 @@ pub(crate) struct Valid {
     pub(crate) inputs: SmallVec<[Tensor; 2]>,
     /// Samples along axis 0; 1 when the program has no batch.
     pub(crate) samples: usize,
+    /// Which of the model's variants takes samples of this shape.
+    pub(crate) variant: usize,
 }
 
-/// Takes the inputs of a request that fits, in the signature's order; leaves them where they are when it does not.
-pub(crate) fn validate(signature: &Signature, request: &mut Request<'_>) -> Result<Valid, InputError> {
-    arrange(signature, request)?;
-    let samples = count_samples(signature, request)?;
+/// Takes the inputs of a request that fits one of the variants, in the signature's order; leaves them where they are when it does
+/// not.
+pub(crate) fn validate(variants: &[Variant], request: &mut Request<'_>) -> Result<Valid, InputError> {
+    arrange(&variants[0].signature, request)?;
+    let (samples, variant) = choose_variant(variants, request)?;
     let inputs = std::mem::take(&mut request.inputs);
-    Ok(Valid { inputs: inputs.into_iter().map(|(_, tensor)| tensor).collect(), samples })
+    Ok(Valid { inputs: inputs.into_iter().map(|(_, tensor)| tensor).collect(), samples, variant })
+}
+
+/// The samples of inputs in order, and the variant that they fit.
+fn choose_variant(variants: &[Variant], request: &Request<'_>) -> Result<(usize, usize), InputError> {
+    let mut shapes: Option<InputError> = None;
+    for (index, variant) in variants.iter().enumerate() {
+        match count_samples(&variant.signature, request) {
+            Ok(samples) => return Ok((samples, index)),
+            Err(InputError::Shape { name, expected, batched, got }) => match &mut shapes {
+                Some(InputError::Shapes { expected: all, .. }) => all.push(expected),
+                _ => shapes = Some(InputError::Shapes { name, expected: vec![expected], batched, got }),
+            },
+            Err(other) => return Err(other),
+        }
+    }
+    match shapes {
+        Some(InputError::Shapes { name, mut expected, batched, got }) if expected.len() == 1 => {
+            Err(InputError::Shape { name, expected: expected.remove(0), batched, got })
+        }
+        Some(error) => Err(error),
+        None => unreachable!("a model has at least one variant"),
+    }
 }
 
 /// Puts the inputs in order, when each is given once.
@@ -174,13 +223,33 @@ fn check_tensor(port: &Port, tensor: &Tensor, batched: bool) -> Result<usize, In
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use paceline_device::fake::port;
 
     use super::*;
 
-    fn signature(batched: bool) -> Signature {
-        let inputs = vec![port("x", DType::F32, &[2]), port("mask", DType::Bool, &[])];
-        Signature { inputs, outputs: vec![port("y", DType::F32, &[2])], batched }
+    fn variant(batched: bool, width: usize) -> Variant {
+        let inputs = vec![port("x", DType::F32, &[width]), port("mask", DType::Bool, &[])];
+        let signature = Signature { inputs, outputs: vec![port("y", DType::F32, &[2])], batched };
+        Variant { signature: Arc::new(signature), max_samples: 8 }
+    }
+
+    fn variants(batched: bool) -> [Variant; 1] {
+        [variant(batched, 2)]
+    }
+
+    #[test]
+    fn of_several_shapes_the_one_that_fits_is_chosen() {
+        let variants = [variant(true, 2), variant(true, 5)];
+        let request = |width| {
+            Request::new([("x", zeros(DType::F32, &[3, width])), ("mask", zeros(DType::Bool, &[3]))])
+        };
+        for (width, expected) in [(2, 0), (5, 1)] {
+            assert_eq!(validate(&variants, &mut request(width)).unwrap().variant, expected);
+        }
+        let problem = validate(&variants, &mut request(4)).unwrap_err();
+        assert_eq!(problem.to_string(), "input 'x': expected one of the shapes [N, 2], [N, 5], got [3, 4]");
     }
 
     fn zeros(dtype: DType, shape: &[usize]) -> Tensor {
@@ -211,7 +280,7 @@ mod tests {
         ];
         for (inputs, expected) in cases {
             let mut request = Request::new(inputs.clone());
-            let problem = validate(&signature(true), &mut request).unwrap_err();
+            let problem = validate(&variants(true), &mut request).unwrap_err();
             assert_eq!(problem.to_string(), expected);
             assert_eq!(request.inputs.into_vec(), inputs);
         }
@@ -222,7 +291,7 @@ mod tests {
         let (x, mask) = (zeros(DType::F32, &[3, 2]), zeros(DType::Bool, &[3]));
         for inputs in [[("x", x.clone()), ("mask", mask.clone())], [("mask", mask.clone()), ("x", x.clone())]]
         {
-            let valid = validate(&signature(true), &mut Request::new(inputs)).unwrap();
+            let valid = validate(&variants(true), &mut Request::new(inputs)).unwrap();
             assert_eq!(valid.samples, 3);
             assert_eq!(valid.inputs[..], [x.clone(), mask.clone()]);
         }
@@ -233,8 +302,8 @@ mod tests {
         let request = |shape: &[usize]| {
             Request::new([("x", zeros(DType::F32, shape)), ("mask", zeros(DType::Bool, &[]))])
         };
-        assert_eq!(validate(&signature(false), &mut request(&[2])).unwrap().samples, 1);
-        let problem = validate(&signature(false), &mut request(&[1, 2])).unwrap_err();
+        assert_eq!(validate(&variants(false), &mut request(&[2])).unwrap().samples, 1);
+        let problem = validate(&variants(false), &mut request(&[1, 2])).unwrap_err();
         assert_eq!(problem.to_string(), "input 'x': expected shape [2], got [1, 2]");
     }
 }

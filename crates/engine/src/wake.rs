@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::loaded::isolated;
+use crate::serving::isolated;
 use crate::sync::{Thread, current, current_core};
 
 /// Who is told that a request is answered.

@@ -1,0 +1,95 @@
+//! Choices made when a model is loaded.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::Late;
+
+/// How a model is served beside others. The default suits most.
+#[derive(Clone)]
+pub struct LoadOptions {
+    pub(crate) weight: u32,
+    pub(crate) late: Late,
+    pub(crate) max_queue_delay: Duration,
+    pub(crate) warm_up: Duration,
+    pub(crate) progress: Option<Arc<dyn Fn(WarmUp) + Send + Sync>>,
+}
+
+/// How far the measuring of a model's costs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WarmUp {
+    /// Batch sizes measured.
+    pub measured: usize,
+    /// Batch sizes that will be measured if there is time for all.
+    pub sizes: usize,
+    /// Time spent.
+    pub elapsed: Duration,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions {
+            weight: 1,
+            late: Late::Reject,
+            max_queue_delay: Duration::ZERO,
+            warm_up: Self::DEFAULT_WARM_UP,
+            progress: None,
+        }
+    }
+}
+
+impl LoadOptions {
+    /// Time spent on measuring costs, unless chosen otherwise.
+    pub const DEFAULT_WARM_UP: Duration = Duration::from_millis(100);
+
+    /// The default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The model's claim to the lanes' time, against the other models': with twice the weight it gets twice the time when all of
+    /// them have work. 1 unless chosen; 0 counts as 1.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What becomes of requests that cannot be answered by their deadline. [`Late::Reject`] unless chosen.
+    pub fn late(mut self, late: Late) -> Self {
+        self.late = late;
+        self
+    }
+
+    /// How long a request may wait for company although a lane is idle. Zero unless chosen, and best left so: batches form while
+    /// lanes are busy.
+    pub fn max_queue_delay(mut self, delay: Duration) -> Self {
+        self.max_queue_delay = delay;
+        self
+    }
+
+    /// How much time to spend, for each program, on measuring what executions cost before the first request. At least one size is
+    /// measured unless it is zero; then costs are learned from the requests. 100 ms unless chosen.
+    pub fn warm_up(mut self, time: Duration) -> Self {
+        self.warm_up = time;
+        self
+    }
+
+    /// Is told how far the measuring is, after each batch size.
+    pub fn progress(mut self, progress: impl Fn(WarmUp) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+}
+
+impl fmt::Debug for LoadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("weight", &self.weight)
+            .field("late", &self.late)
+            .field("max_queue_delay", &self.max_queue_delay)
+            .field("warm_up", &self.warm_up)
+            .finish_non_exhaustive()
+    }
+}
