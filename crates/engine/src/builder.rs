@@ -15,6 +15,7 @@ pub struct Builder {
     queue_samples: Option<usize>,
     queue_bytes: Option<usize>,
     queue_time: Option<Duration>,
+    warm_up: Option<Duration>,
 }
 
 impl Builder {
@@ -26,6 +27,9 @@ impl Builder {
 
     /// Time that a request may have to wait by the measured costs, unless chosen otherwise.
     pub const DEFAULT_QUEUE_TIME: Duration = Duration::from_secs(60);
+
+    /// Time spent for each program on measuring its costs when it is loaded, unless chosen otherwise.
+    pub const DEFAULT_WARM_UP: Duration = Duration::from_millis(100);
 
     /// The most lanes of one engine: a lane is a thread, and no device is served by more.
     pub const MAX_LANES: usize = 4096;
@@ -55,6 +59,13 @@ impl Builder {
         self
     }
 
+    /// How much time to spend, for each program that is loaded, on measuring what its executions cost. Zero: they are learned from
+    /// the requests. [`LoadOptions::warm_up`](crate::LoadOptions::warm_up) chooses for one model.
+    pub fn warm_up(mut self, time: Duration) -> Self {
+        self.warm_up = Some(time);
+        self
+    }
+
     /// Starts the lanes.
     pub fn build(self) -> Result<Engine, BuildError> {
         let lanes = self.lanes.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
@@ -71,6 +82,7 @@ impl Builder {
             }
         }
         let time = nanos(self.queue_time.unwrap_or(Self::DEFAULT_QUEUE_TIME));
-        Engine::start(lanes, Bounds { samples: queue_samples, bytes: queue_bytes, time })
+        let bounds = Bounds { samples: queue_samples, bytes: queue_bytes, time };
+        Engine::start(lanes, bounds, self.warm_up.unwrap_or(Self::DEFAULT_WARM_UP))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use paceline_device::Program;
 
@@ -44,9 +45,9 @@ impl Engine {
         Builder::default()
     }
 
-    pub(crate) fn start(lanes: usize, bounds: Bounds) -> Result<Self, BuildError> {
+    pub(crate) fn start(lanes: usize, bounds: Bounds, warm_up: Duration) -> Result<Self, BuildError> {
         let dispatch = Arc::new(Dispatch::new(lanes, lanes.max(MIN_CAPACITY), bounds));
-        let running = Running { dispatch, threads: Mutex::new(Vec::with_capacity(lanes)) };
+        let running = Running { dispatch, warm_up, threads: Mutex::new(Vec::with_capacity(lanes)) };
         for lane in 0..lanes {
             running.spawn(lane, 0).map_err(|error| BuildError::Thread { lane, error })?;
         }
@@ -163,8 +164,8 @@ impl Engine {
                 serving.open(lane).map_err(|error| LoadError::Session { name: name(), lane, error })?;
             }
             let progress = |step: WarmUp| options.progress.iter().for_each(|report| report(step));
-            let busy = dispatch.occupancy().busy;
-            warm_up(&serving, &variant, &lanes, busy, options.warm_up, &mut costs, &progress);
+            let (busy, budget) = (dispatch.occupancy().busy, options.warm_up.unwrap_or(self.running.warm_up));
+            warm_up(&serving, &variant, &lanes, busy, budget, &mut costs, &progress);
             let (late, max_delay) = (options.late, nanos(options.max_queue_delay));
             let line = LineOptions { model: 0, max_samples: variant.max_samples, late, max_delay };
             variants.push(variant);
@@ -246,6 +247,8 @@ impl fmt::Debug for Engine {
 /// The threads of an engine. Dropping it ends them.
 pub(crate) struct Running {
     pub(crate) dispatch: Arc<Dispatch>,
+    /// Time for measuring a program, unless chosen otherwise.
+    warm_up: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 

@@ -12,7 +12,8 @@ pub struct LoadOptions {
     pub(crate) weight: u32,
     pub(crate) late: Late,
     pub(crate) max_queue_delay: Duration,
-    pub(crate) warm_up: Duration,
+    /// `None`: as the engine was made.
+    pub(crate) warm_up: Option<Duration>,
     pub(crate) progress: Option<Arc<dyn Fn(WarmUp) + Send + Sync>>,
 }
 
@@ -34,16 +35,13 @@ impl Default for LoadOptions {
             weight: 1,
             late: Late::Reject,
             max_queue_delay: Duration::ZERO,
-            warm_up: Self::DEFAULT_WARM_UP,
+            warm_up: None,
             progress: None,
         }
     }
 }
 
 impl LoadOptions {
-    /// Time spent on measuring costs, unless chosen otherwise.
-    pub const DEFAULT_WARM_UP: Duration = Duration::from_millis(100);
-
     /// The default.
     pub fn new() -> Self {
         Self::default()
@@ -70,9 +68,10 @@ impl LoadOptions {
     }
 
     /// How much time to spend, for each program, on measuring what executions cost before the first request. At least one size is
-    /// measured unless it is zero; then costs are learned from the requests. 100 ms unless chosen.
+    /// measured unless it is zero; then costs are learned from the requests. As [`Builder::warm_up`](crate::Builder::warm_up)
+    /// says, unless chosen.
     pub fn warm_up(mut self, time: Duration) -> Self {
-        self.warm_up = time;
+        self.warm_up = Some(time);
         self
     }
 

@@ -123,7 +123,7 @@ fn outputs_are_taken_by_name() {
 #[test]
 fn refused_requests_give_their_inputs_back() {
     let gate = Gate::new();
-    let engine = Engine::builder().lanes(1).queue_samples(3).build().unwrap();
+    let engine = Engine::builder().lanes(1).queue_samples(3).warm_up(Duration::ZERO).build().unwrap();
     let model = engine.load("fake", Arc::new(gated(&gate))).unwrap();
     let given = |first, samples| vec![("x".to_string(), input(first, samples))];
     let invalid = model.submit([("z", input(0.0, 1))]).unwrap_err();

@@ -6,6 +6,7 @@
 #![cfg(loom)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use loom::thread;
 use paceline_device::fake::{FakeProgram, Outcome, rows};
@@ -28,7 +29,7 @@ fn expected(first: f32, samples: usize) -> Vec<f32> {
 }
 
 fn engine(lanes: usize, program: FakeProgram) -> (Engine, Model) {
-    let engine = Engine::builder().lanes(lanes).build().unwrap();
+    let engine = Engine::builder().lanes(lanes).warm_up(Duration::ZERO).build().unwrap();
     let model = engine.load("fake", Arc::new(program)).unwrap();
     (engine, model)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use paceline_device::fake::FakeProgram;
 use paceline_engine::{Answer, Engine, Model, Outputs, Ticket};
@@ -25,9 +26,9 @@ pub fn check(outputs: &Outputs, first: f32, samples: usize) {
     assert_eq!(outputs["y"].as_f32().unwrap(), expected);
 }
 
-/// An engine with one model.
+/// An engine with one model, whose costs are not measured: every execution is a request's.
 pub fn engine(lanes: usize, program: &Arc<FakeProgram>) -> (Engine, Model) {
-    let engine = Engine::builder().lanes(lanes).build().unwrap();
+    let engine = Engine::builder().lanes(lanes).warm_up(Duration::ZERO).build().unwrap();
     let model = engine.load("fake", program.clone()).unwrap();
     (engine, model)
 }
