@@ -32,8 +32,8 @@ mod engine;
 
 pub use paceline_device_cpu as cpu;
 pub use paceline_engine::{
-    EngineStatistics, ExecutionError, InferError, InputError, Inputs, Model, ModelStatistics, Outputs,
-    Refusals, Request, SubmitError, Ticket,
+    EngineStatistics, ExecutionError, InferError, InputError, Inputs, Late, LoadOptions, Model,
+    ModelStatistics, Outputs, Refusals, Release, Request, SubmitError, Ticket, WarmUp,
 };
 pub use paceline_graph as graph;
 pub use paceline_graph::{DType, Graph, Tensor};
