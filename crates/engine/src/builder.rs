@@ -10,6 +10,7 @@ use crate::error::BuildError;
 pub struct Builder {
     lanes: Option<usize>,
     queue_samples: Option<usize>,
+    trace: usize,
 }
 
 impl Builder {
@@ -32,6 +33,13 @@ impl Builder {
         self
     }
 
+    /// Records what the lanes execute, for [`Engine::take_trace`]: of each lane the latest batches and requests, together at most
+    /// so many (about 50 bytes each). Zero, which it is without a choice, records nothing and costs nothing.
+    pub fn trace(mut self, events: usize) -> Self {
+        self.trace = events;
+        self
+    }
+
     /// Starts the lanes.
     pub fn build(self) -> Result<Engine, BuildError> {
         let lanes = self.lanes.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
@@ -43,6 +51,6 @@ impl Builder {
                 return Err(BuildError::Range { option, range, got });
             }
         }
-        Engine::start(lanes, queue_samples)
+        Engine::start(lanes, queue_samples, self.trace)
     }
 }

@@ -17,8 +17,10 @@ use smallvec::SmallVec;
 
 use crate::job::Part;
 use crate::loaded::Loaded;
-use crate::queue::Queue;
+use crate::queue::{Queue, Taken};
+use crate::statistics::{LaneTimes, Release};
 use crate::sync::{Condvar, Mutex, Thread, current, lock, park};
+use crate::trace::Recorder;
 
 /// The right to run on a lane.
 #[derive(Debug)]
@@ -38,6 +40,10 @@ pub(crate) struct Dispatch {
     settled: Condvar,
     lanes: usize,
     max_queued_samples: usize,
+    /// How long each lane was executing.
+    pub(crate) times: Arc<LaneTimes>,
+    /// Where lanes record what they execute, if anybody wants to know.
+    pub(crate) trace: Option<Recorder>,
 }
 
 struct State {
@@ -91,7 +97,7 @@ pub(crate) struct Occupancy {
 
 impl Dispatch {
     /// All lanes are idle. At most `max_queued_samples` may wait.
-    pub(crate) fn new(lanes: usize, max_queued_samples: usize) -> Self {
+    pub(crate) fn new(lanes: usize, max_queued_samples: usize, trace: Option<Recorder>) -> Self {
         let state = State {
             queue: Queue::new(),
             models: Vec::new(),
@@ -100,7 +106,10 @@ impl Dispatch {
             alive: lanes,
             phase: Phase::Open,
         };
-        Dispatch { state: Mutex::new(state), settled: Condvar::new(), lanes, max_queued_samples }
+        let times = Arc::new(LaneTimes::new(lanes));
+        (0..lanes).for_each(|lane| times.begin(lane));
+        let (state, settled) = (Mutex::new(state), Condvar::new());
+        Dispatch { state, settled, lanes, max_queued_samples, times, trace }
     }
 
     /// Lanes, retired ones included.
@@ -168,7 +177,7 @@ impl Dispatch {
         }
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
         if let Some(part) = parts.first() {
-            part.job.model.counters.accepted.add(1);
+            part.job.model.counters.accepted();
         }
         let first = state.queue.next_number();
         for mut part in parts {
@@ -190,15 +199,15 @@ impl Dispatch {
         lock(&self.state).queue.withdraw(line, numbers)
     }
 
-    /// The next batch for a lane that is free now; without one, the lane becomes idle.
-    pub(crate) fn next(&self, lane: Lane, batch: &mut Vec<Part>) -> Option<Lane> {
+    /// The next batch for a lane that is free now, and why it is as large as it is; without one, the lane becomes idle.
+    pub(crate) fn next(&self, lane: Lane, batch: &mut Vec<Part>) -> Option<(Lane, Release)> {
         let mut state = lock(&self.state);
         let running = state.posts.iter().map(|post| post.latest).sum();
         let lanes = state.alive;
-        let samples = state.queue.take_batch(lanes, running, batch);
-        state.posts[lane.index()].latest = samples;
-        if samples > 0 {
-            return Some(lane);
+        let taken = state.queue.take_batch(lanes, running, batch);
+        state.posts[lane.index()].latest = taken.map_or(0, |taken| taken.samples);
+        if let Some(Taken { release, .. }) = taken {
+            return Some((lane, release));
         }
         self.settle(&mut state, lane);
         None

@@ -13,6 +13,7 @@ use crate::loaded::Loaded;
 use crate::model::Model;
 use crate::statistics::EngineStatistics;
 use crate::sync::{JoinHandle, spawn};
+use crate::trace::{Recorder, Trace};
 
 /// Lanes that serve any number of models for any number of threads. Cheap to clone.
 ///
@@ -35,8 +36,9 @@ impl Engine {
         Builder::default()
     }
 
-    pub(crate) fn start(lanes: usize, max_queued_samples: usize) -> Result<Self, BuildError> {
-        let dispatch = Arc::new(Dispatch::new(lanes, max_queued_samples));
+    pub(crate) fn start(lanes: usize, max_queued_samples: usize, trace: usize) -> Result<Self, BuildError> {
+        let recorder = (trace > 0).then(|| Recorder::new(lanes, trace));
+        let dispatch = Arc::new(Dispatch::new(lanes, max_queued_samples, recorder));
         let mut running = Running { dispatch, threads: Vec::with_capacity(lanes) };
         for lane in 0..lanes {
             let dispatch = Arc::clone(&running.dispatch);
@@ -57,9 +59,12 @@ impl Engine {
         if dispatch.models().iter().any(|model| model.name == name) {
             return Err(LoadError::NameTaken { name });
         }
-        let loaded = Loaded::open(name, program, dispatch.lanes())?;
+        let loaded = Loaded::open(name, program, &dispatch.times, dispatch.lanes())?;
         match dispatch.add_model(loaded) {
-            Ok(loaded) => Ok(Model::new(loaded, Arc::clone(&self.running))),
+            Ok(loaded) => {
+                tracing::debug!(model = loaded.name, max_samples = loaded.max_samples, "model loaded");
+                Ok(Model::new(loaded, Arc::clone(&self.running)))
+            }
             Err(loaded) if dispatch.is_open() => Err(LoadError::NameTaken { name: loaded.name }),
             Err(loaded) => Err(LoadError::Draining { name: loaded.name }),
         }
@@ -82,8 +87,15 @@ impl Engine {
             busy: now.busy,
             queued: now.queued,
             queued_samples: now.queued_samples,
+            by_lane: dispatch.times.snapshot(),
             models: dispatch.models().iter().map(|model| model.counters.snapshot(&model.name)).collect(),
         }
+    }
+
+    /// What the lanes executed since the last call, as far as [`Builder::trace`] allows it to be kept; nothing where that was not
+    /// asked for.
+    pub fn take_trace(&self) -> Trace {
+        self.running.dispatch.trace.as_ref().map(Recorder::take).unwrap_or_default()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::error::ExecutionError;
 use crate::loaded::Loaded;
 use crate::outputs::Outputs;
 use crate::sync::{Mutex, lock, park, park_timeout};
+use crate::trace;
 use crate::validate::Valid;
 use crate::wake::{Blocked, Waiter, Wakes};
 
@@ -178,6 +179,11 @@ impl Part {
     /// Time since the request was accepted.
     pub(crate) fn waited(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.job.accepted)
+    }
+
+    /// As a trace has it.
+    pub(crate) fn request(&self) -> trace::Request {
+        trace::Request { samples: self.samples(), accepted: self.job.accepted }
     }
 
     /// The slices that a device reads and writes.

@@ -4,7 +4,7 @@
 //! Wakers are the users' code and run on the lane's thread: one that blocks stops the lane.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use paceline_device::Batch;
 
@@ -12,7 +12,8 @@ use crate::dispatch::{Dispatch, Lane};
 use crate::error::ExecutionError;
 use crate::job::{Answer, Part, buffers, views};
 use crate::loaded::{Fault, Loaded};
-use crate::statistics::LaneCounters;
+use crate::statistics::{Execution, LaneCounters, Release};
+use crate::trace;
 use crate::validate::Valid;
 use crate::wake::Wakes;
 
@@ -22,7 +23,8 @@ pub(crate) fn run(dispatch: &Dispatch, index: usize) {
     let (mut batch, mut wakes) = (Vec::new(), Wakes::default());
     while let Some(mut lane) = dispatch.await_call(index) {
         while let Some(next) = dispatch.next(lane, &mut batch) {
-            match execute(dispatch, next, &mut batch, &mut wakes) {
+            let (next, release) = next;
+            match execute(dispatch, next, release, &mut batch, &mut wakes) {
                 Some(next) => lane = next,
                 None => break,
             }
@@ -32,7 +34,13 @@ pub(crate) fn run(dispatch: &Dispatch, index: usize) {
 }
 
 /// Executes a batch of one model and answers its requests. `None`: the lane is retired.
-fn execute(dispatch: &Dispatch, lane: Lane, parts: &mut Vec<Part>, wakes: &mut Wakes) -> Option<Lane> {
+fn execute(
+    dispatch: &Dispatch,
+    lane: Lane,
+    release: Release,
+    parts: &mut Vec<Part>,
+    wakes: &mut Wakes,
+) -> Option<Lane> {
     let model = Arc::clone(&parts.first()?.job.model);
     let counters = model.counters.lane(lane.index());
     let start = Instant::now();
@@ -44,11 +52,13 @@ fn execute(dispatch: &Dispatch, lane: Lane, parts: &mut Vec<Part>, wakes: &mut W
     let samples = batch.samples();
     let result = model.execute(&lane, &mut batch);
     drop(batch);
-    counters.executed(samples, result.is_ok(), start.elapsed());
+    let (ok, end) = (result.is_ok(), Instant::now());
+    let ran = Ran { lane: &lane, model: &model, samples, release, ok, start, end };
+    ran.record(dispatch, parts.iter().map(Part::request));
     match result {
         Ok(()) => {
             // From the last to the first: a chain of wake-ups is linked from its end, and runs from the oldest request on.
-            parts.drain(..).rev().for_each(|part| answer(counters, part, Ok(()), wakes));
+            parts.drain(..).rev().for_each(|part| answer(counters, part, Ok(()), end, wakes));
             wakes.wake();
             Some(lane)
         }
@@ -56,9 +66,9 @@ fn execute(dispatch: &Dispatch, lane: Lane, parts: &mut Vec<Part>, wakes: &mut W
             report(&model, &lane, &fault);
             for part in parts.drain(..) {
                 for sibling in dispatch.withdraw(model.line, part.siblings()) {
-                    answer(counters, sibling, Err(fault.error.clone()), wakes);
+                    answer(counters, sibling, Err(fault.error.clone()), end, wakes);
                 }
-                answer(counters, part, Err(fault.error.clone()), wakes);
+                answer(counters, part, Err(fault.error.clone()), end, wakes);
             }
             wakes.wake();
             recover(dispatch, lane, &model, &fault)
@@ -74,9 +84,11 @@ pub(crate) fn infer_inline(dispatch: &Dispatch, lane: Lane, model: &Loaded, vali
     let mut batch = Batch::of(views(model, &valid.inputs, 0..valid.samples, &mut outputs));
     let result = model.execute(&lane, &mut batch);
     drop(batch);
-    counters.executed(valid.samples, result.is_ok(), start.elapsed());
-    counters.inlined();
-    counters.answered(result.is_ok());
+    let (samples, ok, end) = (valid.samples, result.is_ok(), Instant::now());
+    let ran = Ran { lane: &lane, model, samples, release: Release::Inline, ok, start, end };
+    ran.record(dispatch, std::iter::once(trace::Request { samples, accepted: start }));
+    counters.waited(Duration::ZERO);
+    counters.answered(ok, end - start);
     match result {
         Ok(()) => {
             dispatch.release(lane);
@@ -92,9 +104,42 @@ pub(crate) fn infer_inline(dispatch: &Dispatch, lane: Lane, model: &Loaded, vali
     }
 }
 
-fn answer(counters: &LaneCounters, part: Part, result: Result<(), ExecutionError>, wakes: &mut Wakes) {
+/// An execution that is over.
+struct Ran<'a> {
+    lane: &'a Lane,
+    model: &'a Loaded,
+    samples: usize,
+    release: Release,
+    ok: bool,
+    start: Instant,
+    end: Instant,
+}
+
+impl Ran<'_> {
+    /// Counts it, and tells of it where somebody wants to know.
+    fn record(&self, dispatch: &Dispatch, requests: impl ExactSizeIterator<Item = trace::Request>) {
+        let &Ran { lane, model, samples, release, ok, start, end } = self;
+        let (lane, took, prepared) = (lane.index(), end - start, model.prepared(samples));
+        model.counters.lane(lane).executed(&Execution { samples, prepared, ok, took, release });
+        let (name, took_us) = (model.name.as_str(), took.as_micros() as u64);
+        tracing::trace!(model = name, lane, samples, release = release.name(), ok, took_us, "batch executed");
+        if let Some(recorder) = &dispatch.trace {
+            let batch = trace::Batch { model: name, samples, release, ok, start, end };
+            recorder.executed(lane, batch, requests);
+        }
+    }
+}
+
+fn answer(
+    counters: LaneCounters<'_>,
+    part: Part,
+    result: Result<(), ExecutionError>,
+    end: Instant,
+    wakes: &mut Wakes,
+) {
+    let total = part.waited(end);
     if let Some(ok) = part.finish(result, wakes) {
-        counters.answered(ok);
+        counters.answered(ok, total);
     }
 }
 
@@ -111,11 +156,11 @@ fn recover(dispatch: &Dispatch, lane: Lane, model: &Loaded, fault: &Fault) -> Op
     let index = lane.index();
     tracing::error!(model = model.name, lane = index, %error, "lane retired: its session could not be opened again");
     dispatch.models().iter().for_each(|model| model.close(&lane));
-    let mut wakes = Wakes::default();
+    let (mut wakes, now) = (Wakes::default(), Instant::now());
     for orphan in dispatch.retire(lane) {
         let model = Arc::clone(&orphan.job.model);
         let error = ExecutionError::NoLanes { model: model.name.clone() };
-        answer(model.counters.lane(index), orphan, Err(error), &mut wakes);
+        answer(model.counters.lane(index), orphan, Err(error), now, &mut wakes);
     }
     wakes.wake();
     None

@@ -58,6 +58,7 @@ mod request;
 mod statistics;
 mod sync;
 mod ticket;
+mod trace;
 mod validate;
 mod wake;
 
@@ -68,6 +69,9 @@ pub use job::Answer;
 pub use model::Model;
 pub use outputs::Outputs;
 pub use request::{Inputs, Request};
-pub use statistics::{EngineStatistics, ModelStatistics, Refusals};
+pub use statistics::{
+    Distribution, EngineStatistics, LaneStatistics, ModelStatistics, Refusals, Release, Releases,
+};
 pub use ticket::Ticket;
+pub use trace::{Trace, write_chrome};
 pub use validate::InputError;

@@ -13,7 +13,7 @@ use paceline_device::{Batch, DeviceError, Program, Session, Signature, execute};
 
 use crate::dispatch::Lane;
 use crate::error::{ExecutionError, LoadError};
-use crate::statistics::Counters;
+use crate::statistics::{Counters, LaneTimes};
 
 /// A model as the engine holds it.
 pub(crate) struct Loaded {
@@ -41,7 +41,12 @@ pub(crate) struct Fault {
 
 impl Loaded {
     /// Opens a session for each lane.
-    pub(crate) fn open(name: String, program: Arc<dyn Program>, lanes: usize) -> Result<Self, LoadError> {
+    pub(crate) fn open(
+        name: String,
+        program: Arc<dyn Program>,
+        times: &Arc<LaneTimes>,
+        lanes: usize,
+    ) -> Result<Self, LoadError> {
         let signature = Arc::new(program.signature().clone());
         let max_samples = if signature.batched { program.batch_sizes().max() } else { 1 };
         if max_samples == 0 {
@@ -54,8 +59,13 @@ impl Loaded {
                 Err(error) => return Err(LoadError::Session { name, lane, error }),
             }
         }
-        let counters = Counters::new(lanes);
+        let counters = Counters::new(times);
         Ok(Loaded { name, signature, max_samples, line: 0, counters, program, sessions: sessions.into() })
+    }
+
+    /// Samples that the device computes for a batch of so many.
+    pub(crate) fn prepared(&self, samples: usize) -> usize {
+        if self.signature.batched { self.program.batch_sizes().prepared(samples) } else { samples }
     }
 
     /// Executes a batch on the lane's session. A failure or panic of the device is the error.

@@ -14,7 +14,7 @@ use crate::lane;
 use crate::loaded::Loaded;
 use crate::outputs::Outputs;
 use crate::request::{Inputs, Request};
-use crate::statistics::ModelStatistics;
+use crate::statistics::{ModelStatistics, Shed};
 use crate::ticket::Ticket;
 use crate::validate::{Valid, validate};
 use crate::wake::Waiter;
@@ -61,7 +61,7 @@ impl Model {
         if valid.samples <= self.loaded.max_samples
             && let Some(lane) = dispatch.claim()
         {
-            self.loaded.counters.accepted.add(1);
+            self.loaded.counters.accepted();
             return Ok(lane::infer_inline(dispatch, lane, &self.loaded, &valid)?);
         }
         let (job, _) = self.accept(valid, Some(Waiter::this_thread()))?;
@@ -77,7 +77,7 @@ impl Model {
 
     fn check(&self, mut request: Request<'_>) -> Result<Valid, SubmitError> {
         validate(&self.loaded.signature, &mut request).map_err(|problem| {
-            self.loaded.counters.invalid.add(1);
+            self.loaded.counters.refused(Shed::Invalid);
             let (model, inputs) = (self.loaded.name.clone(), request.into_inputs());
             SubmitError::Invalid { model, problem: Box::new(problem), inputs }
         })
@@ -97,18 +97,15 @@ impl Model {
         let tensors = Arc::into_inner(job).map(|job| job.inputs).unwrap_or_default();
         let names = self.loaded.signature.inputs.iter().map(|port| port.name.clone());
         let inputs: Inputs = names.zip(tensors).collect();
-        let counters = &self.loaded.counters;
-        let (counter, error) = match refusal {
-            Refusal::TooLarge { limit } => {
-                (&counters.too_large, SubmitError::TooLarge { samples, limit, inputs })
-            }
+        let (reason, error) = match refusal {
+            Refusal::TooLarge { limit } => (Shed::TooLarge, SubmitError::TooLarge { samples, limit, inputs }),
             Refusal::QueueFull { queued, limit } => {
-                (&counters.queue_full, SubmitError::QueueFull { samples, queued, limit, inputs })
+                (Shed::QueueSamples, SubmitError::QueueFull { samples, queued, limit, inputs })
             }
-            Refusal::Draining => (&counters.draining, SubmitError::Draining { inputs }),
-            Refusal::NoLanes => (&counters.no_lanes, SubmitError::NoLanes { inputs }),
+            Refusal::Draining => (Shed::Draining, SubmitError::Draining { inputs }),
+            Refusal::NoLanes => (Shed::NoLanes, SubmitError::NoLanes { inputs }),
         };
-        counter.add(1);
+        self.loaded.counters.refused(reason);
         error
     }
 }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::decide::{Decision, Line, Load, decide};
+use crate::statistics::Release;
 
 /// Entries waiting, by model.
 #[derive(Debug)]
@@ -24,6 +25,15 @@ struct Waiting<T> {
     max_samples: usize,
     entries: VecDeque<Entry<T>>,
     gaps: usize,
+}
+
+/// A batch that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Its samples.
+    pub(crate) samples: usize,
+    /// Why not more.
+    pub(crate) release: Release,
 }
 
 #[derive(Debug)]
@@ -75,12 +85,12 @@ impl<T> Queue<T> {
         self.lines[line].entries.push_back(Entry { number, samples, value: Some(value) });
     }
 
-    /// Moves the entries of the next batch to `batch`, for one of `lanes` lanes whose latest batches had `running` samples. The
-    /// samples moved.
-    pub(crate) fn take_batch(&mut self, lanes: usize, running: usize, batch: &mut Vec<T>) -> usize {
+    /// Moves the entries of the next batch to `batch`, for one of `lanes` lanes whose latest batches had `running` samples.
+    /// `None` when nothing waits.
+    pub(crate) fn take_batch(&mut self, lanes: usize, running: usize, batch: &mut Vec<T>) -> Option<Taken> {
         let load = Load { lanes, waiting: self.samples, running };
         let lines = self.lines.iter().enumerate().filter_map(|(i, line)| Some((i, line.view()?)));
-        let Some(Decision { line, requests }) = decide(lines, load) else { return 0 };
+        let Decision { line, requests } = decide(lines, load)?;
         let line = &mut self.lines[line];
         let (mut wanted, before) = (requests, self.samples);
         while wanted > 0
@@ -97,7 +107,15 @@ impl<T> Queue<T> {
             }
         }
         line.trim();
-        before - self.samples
+        let samples = before - self.samples;
+        let room = line.max_samples - samples;
+        let release = match line.entries.front() {
+            _ if room == 0 => Release::Full,
+            None => Release::Everything,
+            Some(next) if next.samples > room => Release::Full,
+            Some(_) => Release::Share,
+        };
+        Some(Taken { samples, release })
     }
 
     /// Removes the entries of a line that have these numbers and still wait.
@@ -209,8 +227,8 @@ mod tests {
                     }
                     Step::Take => {
                         let mut batch = Vec::new();
-                        let samples = queue.take_batch(1, usize::MAX / 2, &mut batch);
-                        prop_assert_eq!(samples, batch.iter().map(|entry| entry.2).sum::<usize>());
+                        let taken = queue.take_batch(1, usize::MAX / 2, &mut batch);
+                        prop_assert_eq!(taken.map_or(0, |taken| taken.samples), batch.iter().map(|entry| entry.2).sum::<usize>());
                         let mut expected = Vec::new();
                         if let Some(&(line, ..)) = list.first() {
                             let mut room = limits[line];

@@ -88,7 +88,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(Pending { job, dispatch, numbers }) = self.pending.take() else { return };
         if !job.is_answered() && !dispatch.withdraw(job.model.line, numbers).is_empty() {
-            job.model.counters.cancelled.add(1);
+            job.model.counters.cancelled();
         }
     }
 }

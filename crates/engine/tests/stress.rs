@@ -132,9 +132,9 @@ fn run(callers: u64, requests: usize, lanes: usize, queue_samples: usize, drain_
     assert_eq!(accepted + refused, callers * requests as u64);
     assert_eq!(accepted, answered + dropped);
     assert_eq!(sum(|m| m.accepted), accepted);
-    assert_eq!(sum(|m| m.completed + m.failed + m.cancelled), accepted);
+    assert_eq!(sum(|m| m.completed + m.failed + m.cancelled + m.expired), accepted);
     assert!(sum(|m| m.cancelled) <= dropped);
-    assert_eq!(sum(|m| m.refused.queue_full + m.refused.draining + m.refused.too_large), refused);
+    assert_eq!(sum(|m| m.refused.total()), refused);
     if drain_after.is_none() {
         let (completed, failed) = (sum(|m| m.completed), sum(|m| m.failed));
         assert!(completed > 0 && failed > 0 && answered > 0 && dropped > 0, "some kind of end was not met");

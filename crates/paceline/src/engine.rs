@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use paceline_device::{CompileError, CompileOptions, Device};
-use paceline_engine::{EngineStatistics, Model};
+use paceline_engine::{EngineStatistics, Model, Trace};
 use paceline_graph::Graph;
 
 use crate::device::{UnknownDevice, device};
@@ -26,6 +26,7 @@ pub struct Builder {
     device: Choice,
     lanes: Option<usize>,
     queue_samples: Option<usize>,
+    trace: usize,
     options: CompileOptions,
 }
 
@@ -76,6 +77,7 @@ impl Engine {
             device: Choice::Named("auto".into()),
             lanes: None,
             queue_samples: None,
+            trace: 0,
             options: CompileOptions::default(),
         }
     }
@@ -101,6 +103,12 @@ impl Engine {
     /// What was counted so far, and what is in use now.
     pub fn statistics(&self) -> EngineStatistics {
         self.engine.statistics()
+    }
+
+    /// What the lanes executed since the last call, as far as [`Builder::trace`] allows it to be kept; nothing where that was not
+    /// asked for.
+    pub fn take_trace(&self) -> Trace {
+        self.engine.take_trace()
     }
 }
 
@@ -129,6 +137,13 @@ impl Builder {
         self
     }
 
+    /// Records what the lanes execute, for [`Engine::take_trace`]: of each lane the latest batches and requests, together at most
+    /// so many. Zero, which it is without a choice, records nothing and costs nothing.
+    pub fn trace(mut self, events: usize) -> Self {
+        self.trace = events;
+        self
+    }
+
     /// The largest batch of one execution.
     pub fn max_batch(mut self, samples: usize) -> Self {
         self.options.max_batch = samples;
@@ -142,7 +157,7 @@ impl Builder {
             Choice::Given(device) => device,
         };
         let lanes = self.lanes.unwrap_or_else(|| device.info().default_lanes);
-        let mut engine = paceline_engine::Engine::builder().lanes(lanes);
+        let mut engine = paceline_engine::Engine::builder().lanes(lanes).trace(self.trace);
         if let Some(samples) = self.queue_samples {
             engine = engine.queue_samples(samples);
         }
