@@ -34,7 +34,7 @@ const QUICK: Defaults = Defaults {
     seconds: 0.05,
 };
 
-/// Batches and requests in the trace of all measurements together: some 80 MB of JSON, which viewers still open.
+/// Batches and requests in the trace of all measurements together: some 50 MB of JSON, which viewers still open.
 const TRACE_EVENTS: usize = 200_000;
 
 /// Measures, writes the report, and prints it.

@@ -208,9 +208,8 @@ pub struct LatencyUs {
 
 impl From<&Distribution> for LatencyUs {
     fn from(times: &Distribution) -> Self {
-        let [mean, p50, p99] =
-            [times.mean(), times.p50(), times.p99()].map(|time: Duration| time.as_secs_f64() * 1e6);
-        LatencyUs { mean, p50, p99 }
+        let us = |time: Duration| time.as_nanos() as f64 / 1e3;
+        LatencyUs { mean: us(times.mean()), p50: us(times.p50()), p99: us(times.p99()) }
     }
 }
 
