@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::clock::{NEVER, Nanos};
 use crate::cost::{Cost, CostTable, rate};
-use crate::reasons::Release;
+use crate::statistics::Release;
 
 /// How far a model may be ahead of its share of the lanes' time, in nanoseconds, and still overtake for a deadline.
 const CREDIT_NS: u64 = 100_000_000;

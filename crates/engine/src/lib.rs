@@ -57,12 +57,12 @@ mod model;
 mod options;
 mod outputs;
 mod queue;
-mod reasons;
 mod request;
 mod serving;
 mod statistics;
 mod sync;
 mod ticket;
+mod trace;
 mod validate;
 mod wake;
 mod warm_up;
@@ -75,8 +75,10 @@ pub use job::Answer;
 pub use model::Model;
 pub use options::{LoadOptions, WarmUp};
 pub use outputs::Outputs;
-pub use reasons::Release;
 pub use request::{Inputs, Request};
-pub use statistics::{EngineStatistics, ModelStatistics, Refusals};
+pub use statistics::{
+    Distribution, EngineStatistics, LaneStatistics, ModelStatistics, Refusals, Release, Releases,
+};
 pub use ticket::Ticket;
+pub use trace::{Trace, write_chrome};
 pub use validate::InputError;

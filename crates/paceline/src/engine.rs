@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paceline_device::{CompileError, CompileOptions, Device, Program};
-use paceline_engine::{EngineStatistics, LoadOptions, Model};
+use paceline_engine::{EngineStatistics, LoadOptions, Model, Trace};
 use paceline_graph::Graph;
 
 use crate::device::{UnknownDevice, device};
@@ -152,6 +152,12 @@ impl Engine {
     pub fn statistics(&self) -> EngineStatistics {
         self.engine.statistics()
     }
+
+    /// What the lanes executed since the last call, as far as [`Builder::trace`] allows it to be kept; nothing where that was not
+    /// asked for.
+    pub fn take_trace(&self) -> Trace {
+        self.engine.take_trace()
+    }
 }
 
 impl Builder {
@@ -194,6 +200,13 @@ impl Builder {
     /// How much time to spend, for each graph that is loaded, on measuring what its executions cost.
     pub fn warm_up(mut self, time: Duration) -> Self {
         self.engine = self.engine.warm_up(time);
+        self
+    }
+
+    /// Records what the lanes execute, for [`Engine::take_trace`]: of each lane the latest batches and requests, together at most
+    /// so many. Zero, which it is without a choice, records nothing and costs nothing.
+    pub fn trace(mut self, events: usize) -> Self {
+        self.engine = self.engine.trace(events);
         self
     }
 
