@@ -60,6 +60,8 @@ mod queue;
 mod reasons;
 mod request;
 mod serving;
+#[cfg(any(test, feature = "simulator"))]
+pub mod simulator;
 mod statistics;
 mod sync;
 mod ticket;
