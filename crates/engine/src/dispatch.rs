@@ -210,12 +210,7 @@ impl Dispatch {
     }
 
     /// Adds a model with this weight.
-    pub(crate) fn add_model(
-        &self,
-        mut loaded: Loaded,
-        weight: u32,
-        lines: Lines,
-    ) -> Result<Arc<Loaded>, Conflict> {
+    pub(crate) fn add_model(&self, mut loaded: Loaded, weight: u32, lines: Lines) -> Result<Arc<Loaded>, Conflict> {
         let mut state = lock(&self.state);
         if state.phase != Phase::Open {
             return Err(Conflict::Draining);
@@ -320,8 +315,7 @@ impl Dispatch {
             return None;
         }
         let busy = state.busy() + 1;
-        let predicted =
-            state.queue.costs(line)?.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
+        let predicted = state.queue.costs(line)?.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
         if let Some(deadline) = deadline
             && self.clock.now().saturating_add(predicted) > self.clock.at(deadline)
         {
@@ -406,9 +400,7 @@ impl Dispatch {
                     let post = &mut state.posts[lane.index()];
                     (post.latest, post.until) = (samples, now.saturating_add(predicted));
                     let serving = state.collect(line).or_else(|| state.serving[line].clone());
-                    let Some(serving) = serving else {
-                        unreachable!("a line has a program as long as it is there")
-                    };
+                    let Some(serving) = serving else { unreachable!("a line has a program as long as it is there") };
                     let assignment =
                         Assignment { serving, line, samples, release, busy: load.busy, predicted };
                     return Next::Execute(lane, assignment);
@@ -623,8 +615,7 @@ impl State {
 
     /// Lines to which nothing is added any more; the programs of those where nothing waits.
     fn retire_lines(&mut self, lines: &[usize]) -> Vec<Option<Arc<Serving>>> {
-        let retire =
-            |&line: &usize| if self.queue.retire_line(line) { self.serving[line].take() } else { None };
+        let retire = |&line: &usize| if self.queue.retire_line(line) { self.serving[line].take() } else { None };
         lines.iter().map(retire).collect()
     }
 

@@ -101,8 +101,7 @@ impl Engine {
         };
         let loaded = dispatch.model(name).ok_or_else(missing)?;
         let (variants, lines) = self.open(name, programs, &options)?;
-        let differs =
-            |program, difference| LoadError::Differs { name: name.to_string(), program, difference };
+        let differs = |program, difference| LoadError::Differs { name: name.to_string(), program, difference };
         for (program, (new, old)) in variants.iter().zip(&loaded.variants).enumerate() {
             if new.signature != old.signature {
                 return Err(differs(program, "has other inputs or outputs than the one it replaces"));
@@ -259,12 +258,7 @@ impl Running {
     }
 
     /// Starts a lane's thread; those that have ended meanwhile are forgotten.
-    fn spawn_into(
-        &self,
-        threads: &mut Vec<JoinHandle<()>>,
-        lane: usize,
-        generation: u64,
-    ) -> std::io::Result<()> {
+    fn spawn_into(&self, threads: &mut Vec<JoinHandle<()>>, lane: usize, generation: u64) -> std::io::Result<()> {
         threads.retain(|thread| !is_finished(thread));
         let dispatch = Arc::clone(&self.dispatch);
         threads.push(spawn(format!("paceline-lane-{lane}"), move || lane::run(&dispatch, lane, generation))?);

@@ -15,9 +15,9 @@ use paceline_device::{self as device, Signature, View, ViewMut};
 use paceline_graph::{Data, Tensor};
 use smallvec::SmallVec;
 
+use crate::error::ExecutionError;
 use crate::clock::Nanos;
 use crate::dispatch::Place;
-use crate::error::ExecutionError;
 use crate::loaded::{Loaded, Variant};
 use crate::outputs::Outputs;
 use crate::sync::{Mutex, lock, park, park_timeout};
@@ -245,7 +245,11 @@ pub(crate) fn views<'a>(
     };
     device::Part {
         samples: rows.len(),
-        inputs: inputs.iter().zip(signature.inputs.iter().map(|port| port.elements)).map(slice).collect(),
+        inputs: inputs
+            .iter()
+            .zip(signature.inputs.iter().map(|port| port.elements))
+            .map(slice)
+            .collect(),
         outputs: outputs.iter_mut().map(ViewMut::of).collect(),
     }
 }

@@ -98,9 +98,7 @@ impl Serving {
     pub(crate) fn prepared(&self, samples: usize) -> usize {
         match self.program.batch_sizes() {
             BatchSizes::UpTo(_) => samples,
-            BatchSizes::Buckets(sizes) => {
-                sizes.iter().copied().find(|&size| size >= samples).unwrap_or(samples)
-            }
+            BatchSizes::Buckets(sizes) => sizes.iter().copied().find(|&size| size >= samples).unwrap_or(samples),
         }
     }
 
