@@ -102,8 +102,7 @@ fn program(latency: Latency, max: usize) -> Arc<FakeProgram> {
 /// Runs `callers` threads of `requests` each over two models, and checks the balance. Drains in between where asked.
 fn run(callers: u64, requests: usize, lanes: usize, queue_samples: usize, drain_after: Option<Duration>) {
     silence_scripted_panics();
-    let engine =
-        Engine::builder().lanes(lanes).queue_samples(queue_samples).warm_up(Duration::ZERO).build().unwrap();
+    let engine = Engine::builder().lanes(lanes).queue_samples(queue_samples).warm_up(Duration::ZERO).build().unwrap();
     let quick = program(Latency::NONE, 16);
     let slow = program(Latency::sleep(Duration::from_micros(100), Duration::ZERO), 7);
     let models = [engine.load("quick", quick).unwrap(), engine.load("slow", slow).unwrap()];
