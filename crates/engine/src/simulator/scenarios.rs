@@ -174,9 +174,20 @@ pub fn scenarios() -> Vec<Scenario> {
     let hurried = two.capacity(&MLP, 256, (5.0 * LONE_US) as Nanos * US);
     let gpu = || vec![Model { max_samples: 256, ..Model::new("gpu", GPU) }];
     let gpu_full = Machine::new(2).capacity(&GPU, 256, NEVER);
-    let singles = || Stream::new("singles", poisson(0.38 * full));
+    let mixed = |name, about, part: f64, with_large: bool| {
+        let mut streams = vec![Stream::new("singles", poisson(part * full))];
+        if with_large {
+            streams.push(Stream::new("large", poisson(part * full / 0.95 * 0.05)).samples(16));
+        }
+        Scenario::new(name, about, mlp(), streams).for_time(4 * SECOND)
+    };
     let load = |name, about, part: f64| {
         Scenario::new(name, about, mlp(), vec![Stream::new("singles", poisson(part * full))])
+    };
+    let low = |name, about, lanes: usize| {
+        let machine = Machine::new(lanes);
+        let stream = Stream::new("singles", poisson(0.1 * machine.capacity(&MLP, 1, NEVER)));
+        Scenario::new(name, about, mlp(), vec![stream]).on(machine).for_time(10 * SECOND)
     };
     let overload = |name, about, factor: f64| {
         let stream = Stream::new("singles", poisson(factor * hurried)).deadline_us(5.0 * LONE_US);
@@ -184,7 +195,17 @@ pub fn scenarios() -> Vec<Scenario> {
     };
     let tickets = Source::Driver { tickets: 64, turn: 50 * US };
     vec![
-        load("low", "Poisson at 10 % of capacity", 0.1),
+        Scenario::new(
+            "lone",
+            "one caller that waits a millisecond between its requests",
+            mlp(),
+            vec![Stream::new("singles", Source::Callers { callers: 1, pause: MS })],
+        )
+        .for_time(10 * SECOND),
+        low("low-1-lane", "Poisson at 10 % of what one lane makes of lone requests", 1),
+        low("low-2-lanes", "Poisson at 10 % of what two lanes make of lone requests", 2),
+        low("low-4-lanes", "Poisson at 10 % of what four lanes make of lone requests", 4),
+        load("light", "Poisson at 10 % of what full batches make: all that two lanes make of lone requests", 0.1),
         load("half", "Poisson at 50 % of capacity", 0.5),
         load("high", "Poisson at 90 % of capacity", 0.9),
         Scenario::new(
@@ -218,14 +239,10 @@ pub fn scenarios() -> Vec<Scenario> {
             vec![Model { curves: vec![MLP, MLP], ..Model::new("mlp", MLP) }],
             vec![Stream::new("tickets", tickets).lines(&[0, 1])],
         ),
-        Scenario::new("singles", "singles at 38 % of capacity, alone", mlp(), vec![singles()]).for_time(5 * SECOND),
-        Scenario::new(
-            "large",
-            "the same singles, and 5 % of the requests with 16 samples",
-            mlp(),
-            vec![singles(), Stream::new("large", poisson(0.02 * full)).samples(16)],
-        )
-        .for_time(5 * SECOND),
+        mixed("singles", "singles at 10 % of capacity, alone", 0.1, false),
+        mixed("large", "the same singles, and 5 % of the requests with 16 samples", 0.1, true),
+        mixed("singles-busy", "singles at 35 % of capacity, alone", 0.35, false),
+        mixed("large-busy", "the same singles, and 5 % of the requests with 16 samples: 64 % of capacity", 0.35, true),
         Scenario::new(
             "priorities",
             "a few requests of priority -1 below a flood of priority 1 at 1.3 times the capacity",
