@@ -1,9 +1,13 @@
 //! What must hold in every scenario, and what the policy is for.
 
+use paceline_device::BatchSizes;
+
 use super::world::{End, History};
 use super::{Report, Scenario, scenarios};
-use crate::clock::Nanos;
-use crate::queue::PRIORITY_STEP_NS;
+use crate::clock::{NEVER, Nanos};
+use crate::cost::CostTable;
+use crate::decide::{Decision, Late, Load};
+use crate::queue::{Arrival, LineOptions, PRIORITY_STEP_NS, Queue};
 
 const MS: Nanos = 1_000_000;
 
@@ -75,6 +79,30 @@ fn low_priority_waits_no_longer_than_its_weight_says() {
     let low = |report: &Report| report.classes[1].max_us;
     let (_, strict) = beside("priorities", "triton 0.0 ms, priorities");
     assert!(2.0 * low(&report) < low(&strict), "{} against {}", low(&report), low(&strict));
+}
+
+#[test]
+fn a_batch_takes_more_than_its_share_of_what_costs_no_time() {
+    // Flat up to `flat` samples, then twice as long at 16. Of 12 that wait, two lanes leave each other a third.
+    for (flat, taken) in [(1, 4), (4, 4), (6, 6), (8, 8), (15, 12)] {
+        let (sizes, mut queue) = (BatchSizes::UpTo(16), Queue::new());
+        let mut costs = CostTable::new(&sizes, 16, 2);
+        for (samples, us) in [(1, 100), (flat, 100), (16, 200)] {
+            costs.record(samples, 1, us * 1000);
+        }
+        let model = queue.add_model(1);
+        let (late, max_delay, max_samples) = (Late::Reject, 0, 16);
+        let line = queue.add_line(LineOptions { model, max_samples, late, max_delay }, costs);
+        for number in 0..12 {
+            let arrival = Arrival { samples: 1, bytes: 4, deadline: NEVER, priority: 0, now: number };
+            queue.push(line, &arrival, 1, number);
+        }
+        let load = Load { lanes: 2, busy: 1, ..Load::default() };
+        let (mut batch, mut shed) = (Vec::new(), Vec::new());
+        let decision = queue.take_batch(load, 20, &mut batch, &mut shed);
+        let Decision::Take(take) = decision else { panic!("{decision:?}") };
+        assert_eq!(take.samples, taken, "flat up to {flat}");
+    }
 }
 
 #[test]
