@@ -63,6 +63,15 @@ pub struct Bench {
     /// Directory for report.md and results.json; made if need be
     #[arg(long, value_name = "DIR", default_value = "paceline-report")]
     pub out: PathBuf,
+    /// Write what the lanes of the engine executed, in Chrome's trace event format, for https://ui.perfetto.dev
+    #[arg(
+        long,
+        value_name = "FILE",
+        long_help = "Write what the lanes of the engine executed, in Chrome's trace event format, for \
+        https://ui.perfetto.dev: a process for each measurement through the engine, a track for each lane, a slice for each \
+        batch and each request. All measurements share room for 200,000 batches and requests; each keeps its latest."
+    )]
+    pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub shown: Shown,
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use paceline_study::{Event, Mode, Point, Results, Scale, Study, Suite, report};
+use paceline::{Trace, write_chrome};
+use paceline_study::{Event, Mode, Point, Results, Row, Scale, Study, Suite, report};
 
 use crate::args::Bench;
-use crate::output::{Directory, print, tell};
+use crate::output::{Directory, Target, print, tell};
 use crate::progress::Progress;
 use crate::subjects::{device, subjects};
 use crate::{COMMIT, VERSION, Verdict, command_line};
@@ -33,13 +34,18 @@ const QUICK: Defaults = Defaults {
     seconds: 0.05,
 };
 
+/// Batches and requests in the trace of all measurements together: some 50 MB of JSON, which viewers still open.
+const TRACE_EVENTS: usize = 200_000;
+
 /// Measures, writes the report, and prints it.
 pub fn run(arguments: &Bench) -> Result<Verdict> {
     let study = study(arguments)?;
     let device = device(&arguments.what)?;
+    let target = arguments.trace.as_deref().map(|path| Target::open(path, "--trace")).transpose()?;
     let directory = Directory::open(&arguments.out)?;
     let info = device.info();
     let mut results = Results::begin(VERSION, COMMIT, command_line(), &info);
+    let mut traces: Vec<(String, Trace)> = Vec::new();
     let mut progress = Progress::new(arguments.shown.quiet);
     let measured = study.run(&*device, &mut |event| match event {
         Event::Planned { points } => progress.planned(points),
@@ -48,6 +54,9 @@ pub fn run(arguments: &Bench) -> Result<Verdict> {
         Event::Measured(measurement) => {
             progress.advance(1);
             results.add(measurement);
+            if !measurement.trace.is_empty() {
+                traces.push((title(&measurement.row), measurement.trace.clone()));
+            }
         }
         Event::LeftOut { points, error } => {
             progress.advance(points);
@@ -60,11 +69,16 @@ pub fn run(arguments: &Bench) -> Result<Verdict> {
     let json = results.to_json();
     let report_path = directory.write("report.md", &text);
     let results_path = directory.write("results.json", &json);
+    let traced = target.map(|target| target.write(|file| write_chrome(named(&traces), file))).transpose();
     // Printed even where a file could not be written: what was measured is not lost.
     print(&if arguments.shown.json { json + "\n" } else { text })?;
     let (report_path, results_path) = (report_path?, results_path?);
+    traced?;
     if !arguments.shown.quiet {
         tell(format_args!("\nwrote {} and {}", report_path.display(), results_path.display()));
+        if let Some(path) = &arguments.trace {
+            tell(format_args!("wrote {}: {}", path.display(), contents(&traces)));
+        }
     }
     measured.context("the study ended early; what was measured before is written")?;
     if results.are_right() {
@@ -91,7 +105,7 @@ fn study(arguments: &Bench) -> Result<Study> {
     if suites == [Suite::Compare] && callers == [1] {
         bail!("the suite compare needs --callers above 1, got 1");
     }
-    Ok(Study {
+    let study = Study {
         suites,
         subjects: subjects(what, defaults.models)?,
         scale: Scale {
@@ -102,7 +116,41 @@ fn study(arguments: &Bench) -> Result<Study> {
             time: Duration::from_secs_f64(arguments.seconds.unwrap_or(defaults.seconds)),
         },
         seed: what.seed,
-    })
+        trace: if arguments.trace.is_some() { TRACE_EVENTS } else { 0 },
+    };
+    if arguments.trace.is_some() && !study.has_engine() {
+        bail!(
+            "--trace is for measurements through the engine; add the suite ops, layers, threads or compare"
+        );
+    }
+    Ok(study)
+}
+
+/// What a measurement is called in the trace.
+fn title(row: &Row) -> String {
+    let what = if row.mode == Mode::EngineAsync { "tickets" } else { "callers" };
+    format!("{}: {}, {} {what}", row.suite, row.model, row.callers)
+}
+
+fn named(traces: &[(String, Trace)]) -> impl Iterator<Item = (&str, &Trace)> {
+    traces.iter().map(|(title, trace)| (title.as_str(), trace))
+}
+
+/// What is in the traces, and what is not.
+fn contents(traces: &[(String, Trace)]) -> String {
+    let sum = |of: fn(&Trace) -> u64| traces.iter().map(|(_, trace)| of(trace)).sum::<u64>();
+    let text = format!(
+        "{} batches and {} requests of {} measurements",
+        sum(|trace| trace.batches() as u64),
+        sum(|trace| trace.requests() as u64),
+        traces.len()
+    );
+    match sum(Trace::dropped) {
+        0 => text,
+        dropped => {
+            format!("{text}; {dropped} earlier ones are left out, fewer measurements leave room for more")
+        }
+    }
 }
 
 /// The lanes asked for, or one a core.

@@ -1,7 +1,7 @@
 //! Where results go: files that appear whole or not at all, standard output, and standard error.
 
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,17 +26,72 @@ impl Directory {
         Ok(Directory(path.into()))
     }
 
-    /// Writes a file beside its name, then gives it that name.
+    /// Writes a file of this name.
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
-        let unfinished = self.0.join(format!(".{name}-{}", std::process::id()));
-        let written = fs::write(&unfinished, content).and_then(|()| fs::rename(&unfinished, &path));
-        if written.is_err() {
-            let _ = fs::remove_file(&unfinished);
-        }
-        written.with_context(|| format!("cannot write '{}'", path.display()))?;
+        write_whole(&path, |file| file.write_all(content.as_bytes()))?;
         Ok(path)
     }
+}
+
+/// A file that results will be written to, and that could be written to when it was opened.
+pub struct Target(PathBuf);
+
+impl Target {
+    /// Makes the directory where it is missing, and tries to write: better now than after the measurements. `option` is what
+    /// names another file on the command line.
+    pub fn open(path: &Path, option: &str) -> Result<Self> {
+        let what = || format!("cannot write to '{}'; choose a writable file with {option}", path.display());
+        if path.exists() {
+            File::options().write(true).open(path).with_context(what)?;
+        }
+        if !is_special(path) {
+            fs::create_dir_all(directory(path)).with_context(what)?;
+            let trial = unfinished(path).with_context(what)?;
+            fs::write(&trial, b"").with_context(what)?;
+            fs::remove_file(&trial).with_context(what)?;
+        }
+        Ok(Target(path.into()))
+    }
+
+    /// Writes the file.
+    pub fn write(&self, content: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+        write_whole(&self.0, content)
+    }
+}
+
+/// Writes a file beside its name, then gives it that name. What is no ordinary file, such as `/dev/null`, is written in place.
+fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let what = || format!("cannot write '{}'", path.display());
+    if is_special(path) {
+        return File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| content(&mut file))
+            .with_context(what);
+    }
+    let unfinished = unfinished(path).with_context(what)?;
+    let written = File::create(&unfinished).and_then(|mut file| content(&mut file));
+    let written = written.and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written.with_context(what)
+}
+
+/// Whether there is something at this path that is neither an ordinary file nor a directory.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Where a file is written before it is whole.
+fn unfinished(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it names no file"))?;
+    Ok(directory(path).join(format!(".{}-{}", name.to_string_lossy(), std::process::id())))
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Says a line on standard error. Nothing depends on whether anybody can read it.

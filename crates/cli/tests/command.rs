@@ -127,6 +127,19 @@ fn bad_input_is_exit_code_2_and_a_message() {
             vec!["bench", "--suite", "batches", "--model", "linear", "--out", &in_a_file],
             &["cannot write to", "--out"],
         ),
+        (
+            vec!["bench", "--model", "linear", "--trace", &in_a_file],
+            &["cannot write to", "good.safetensors/out", "--trace"],
+        ),
+        (
+            vec!["bench", "--model", "linear", "--trace", "."],
+            &["cannot write to '.'", "directory", "--trace"],
+        ),
+        (vec!["bench", "--model", "linear", "--trace", ""], &["--trace"]),
+        (
+            vec!["bench", "--suite", "batches", "--model", "linear", "--trace", "t.json"],
+            &["--trace is for measurements through the engine"],
+        ),
     ];
     for (arguments, fragments) in cases {
         let output = paceline(&scratch, &arguments);
@@ -212,6 +225,42 @@ fn threads_honours_batches_and_json_is_all_there_is() {
     let expected = [("sequential", 1, 1), ("threads", 2, 8), ("engine", 2, 1), ("engine-async", 2, 1)];
     assert_eq!(got, expected.map(|(mode, callers, batch)| (mode.to_string(), callers.into(), batch.into())));
     assert!(scratch.0.join("paceline-report/results.json").exists());
+}
+
+#[test]
+fn a_trace_has_a_process_for_each_measurement_through_the_engine() {
+    let scratch = Scratch::new("trace");
+    let arguments =
+        ["bench", "--suite", "threads,batches", "--model", "linear", "--callers", "2", "--batches", "1"];
+    let output = |file: &str| {
+        let more = ["--lanes", "2", "--seconds", "0.01", "--trace", file];
+        let output = paceline(&scratch, &[&arguments[..], &more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let message = output("new/trace.json");
+    assert!(message.contains("wrote new/trace.json: ") && message.contains("of 2 measurements"), "{message}");
+    let trace: Value =
+        serde_json::from_str(&fs::read_to_string(scratch.0.join("new/trace.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let processes: Vec<_> = events.iter().filter(|event| event["name"] == "process_name").collect();
+    let titles: Vec<_> = processes.iter().map(|process| process["args"]["name"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["threads: linear, 2 callers", "threads: linear, 2 tickets"]);
+    for process in processes {
+        let batches = events.iter().filter(|event| event["ph"] == "X" && event["pid"] == process["pid"]);
+        assert!(batches.count() > 0, "{process}");
+    }
+    assert!(events.len() > 100 && events.len() < 1_000_000, "{}", events.len());
+    assert_eq!(
+        trace["otherData"]["dropped"].as_u64().unwrap() > 0,
+        message.contains("left out"),
+        "{message}"
+    );
+    assert_eq!(fs::read_dir(scratch.0.join("new")).unwrap().count(), 1);
+    if cfg!(unix) {
+        output("/dev/null");
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
 }
 
 #[cfg(target_os = "linux")]

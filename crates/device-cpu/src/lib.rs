@@ -8,11 +8,15 @@
 //! output element is accumulated in an order that depends on the operator's sizes alone. Any batch size up to the limit is
 //! legal and none is padded. `launch` allocates only when a batch is larger than any before it.
 //!
-//! **Not here**: threads. A session runs on the thread that calls it.
+//! An execution that is open to help posts the pieces of its large steps on a board (`board`), where idle threads take them.
+//!
+//! **Not here**: threads. A session runs on the thread that calls it, with the help of those that call `Program::help`.
 
 mod arena;
+mod board;
 mod chunk;
 mod device;
+mod division;
 mod kernels;
 mod lower;
 mod memory;
@@ -21,6 +25,7 @@ mod operand;
 mod plan;
 mod program;
 mod session;
+mod sync;
 
 pub use device::{CpuDevice, IsaUnavailable};
 pub use kernels::isa::{Isa, UnknownIsa};

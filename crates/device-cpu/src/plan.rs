@@ -59,6 +59,18 @@ pub(crate) struct PlannedStep {
     pub scratch_bytes: usize,
 }
 
+impl PlannedStep {
+    /// How often the step repeats for a chunk of so many samples.
+    pub fn repeats(&self, samples: usize) -> usize {
+        if self.every_sample { samples } else { 1 }
+    }
+
+    /// Into how many pieces its work for a chunk of so many samples is best divided; 1 if it is not worth dividing.
+    pub fn pieces(&self, kernels: &KernelSet, samples: usize) -> usize {
+        self.step.pieces(kernels, self.repeats(samples))
+    }
+}
+
 /// A compiled graph: steps in order over storages.
 pub(crate) struct Plan {
     pub storages: Vec<Storage>,
@@ -92,6 +104,9 @@ pub(crate) struct Slot {
     pub offset: usize,
 }
 
+// SAFETY: a frame is addresses and sizes; who follows an address answers for it, as `Step::run_piece` says for several threads.
+unsafe impl Sync for Frame<'_> {}
+
 impl Frame<'_> {
     /// Address of element `index` behind a slot.
     ///
@@ -122,4 +137,21 @@ pub(crate) trait Step: Send + Sync {
     /// The frame's pointers are those of the plan's storages, each with room for `frame.samples` samples (or one, where a storage
     /// is shared by all), and nobody else uses the storage that the step writes, or the scratch, at the same time.
     unsafe fn run(&self, frame: &Frame<'_>);
+
+    /// Into how many pieces its work for so many samples is best divided among threads; 1 if it is not worth dividing.
+    fn pieces(&self, kernels: &KernelSet, samples: usize) -> usize {
+        let _ = (kernels, samples);
+        1
+    }
+
+    /// Runs one of the [`pieces`](Step::pieces) for the frame's samples. All of them, in any order and by any threads, leave what
+    /// [`run`](Step::run) leaves, bit for bit.
+    ///
+    /// # Safety
+    /// As for [`run`](Step::run), but that other pieces of this step may run at the same time.
+    unsafe fn run_piece(&self, frame: &Frame<'_>, piece: usize) {
+        debug_assert_eq!(piece, 0, "a step that is not divided has one piece");
+        // SAFETY: the caller's promise, and there is no other piece.
+        unsafe { self.run(frame) }
+    }
 }

@@ -6,17 +6,19 @@ use paceline_device::{BatchSizes, CompileError, CompileOptions, DeviceError, Pro
 use paceline_graph::Graph;
 use paceline_graph::passes::simplify;
 
+use crate::board::Board;
 use crate::kernels::set::KernelSet;
 use crate::lower::lower;
 use crate::plan::Plan;
 use crate::session::CpuSession;
 
-/// Packed weights and a plan of steps; shared by every session.
+/// Packed weights, a plan of steps, and a board for helpers; shared by every session.
 pub(crate) struct CpuProgram {
     pub signature: Signature,
     pub batch_sizes: BatchSizes,
     pub kernels: &'static KernelSet,
     pub plan: Plan,
+    pub board: Board,
 }
 
 impl CpuProgram {
@@ -36,7 +38,13 @@ impl CpuProgram {
         let signature = Signature::of(graph);
         let max_batch = if signature.batched { options.max_batch } else { 1 };
         let plan = lower(&simplify(graph)?, kernels, max_batch, device)?;
-        Ok(CpuProgram { signature, batch_sizes: BatchSizes::UpTo(max_batch), kernels, plan })
+        Ok(CpuProgram {
+            signature,
+            batch_sizes: BatchSizes::UpTo(max_batch),
+            kernels,
+            plan,
+            board: Board::new(),
+        })
     }
 }
 
@@ -51,5 +59,13 @@ impl Program for CpuProgram {
 
     fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
         Ok(Box::new(CpuSession::new(self)))
+    }
+
+    fn can_be_helped(&self) -> bool {
+        self.plan.steps.iter().any(|step| step.pieces(self.kernels, self.plan.chunk) > 1)
+    }
+
+    fn help(&self, leave: &dyn Fn() -> bool) -> bool {
+        self.board.help(leave)
     }
 }

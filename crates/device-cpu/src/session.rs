@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use paceline_device::{Batch, DeviceError, Session, View, ViewMut};
 
+use crate::board::Lead;
 use crate::chunk::{Chunk, Cursor};
 use crate::memory::Block;
 use crate::plan::{Frame, Plan, Storage, StorageKind};
@@ -31,7 +32,12 @@ impl CpuSession {
         CpuSession { program, arena: Block::empty(), pointers }
     }
 
-    fn execute(&mut self, chunk: Chunk, batch: &mut Batch<'_>) -> Result<(), DeviceError> {
+    fn execute(
+        &mut self,
+        chunk: Chunk,
+        batch: &mut Batch<'_>,
+        mut lead: Option<&mut Lead<'_>>,
+    ) -> Result<(), DeviceError> {
         let plan = &self.program.plan;
         let bytes = chunk.samples.saturating_mul(plan.sample_bytes).saturating_add(plan.once_bytes);
         if self.arena.len_bytes() < bytes {
@@ -50,11 +56,17 @@ impl CpuSession {
         // SAFETY: scratch lies behind everything else in the arena.
         let scratch = unsafe { arena.add(bytes - plan.scratch_bytes) };
         for step in &plan.steps {
-            let samples = if step.every_sample { chunk.samples } else { 1 };
+            let samples = step.repeats(chunk.samples);
             let frame = Frame { kernels: self.program.kernels, samples, pointers: &self.pointers, scratch };
-            // SAFETY: the pointers were set for this plan and this number of samples, and this session, with its arena, and
-            // the callers' outputs are borrowed exclusively.
-            unsafe { step.step.run(&frame) };
+            match lead.as_mut().map(|lead| (lead, step.pieces(self.program.kernels, chunk.samples))) {
+                Some((lead, pieces)) if pieces > 1 => lead.share(pieces, &|piece| {
+                    // SAFETY: as below; `share` calls with each piece once, and all calls have returned when it does.
+                    unsafe { step.step.run_piece(&frame, piece) }
+                }),
+                // SAFETY: the pointers were set for this plan and this number of samples, and this session, with its arena,
+                // and the callers' outputs are borrowed exclusively.
+                _ => unsafe { step.step.run(&frame) },
+            }
         }
         if !chunk.in_place {
             // SAFETY: the pointers of outputs lead to their places in the arena, which hold `chunk.samples` samples.
@@ -110,9 +122,11 @@ impl CpuSession {
 impl Session for CpuSession {
     fn launch(&mut self, batch: &mut Batch<'_>) -> Result<(), DeviceError> {
         batch.check(&self.program.signature, self.program.batch_sizes.max())?;
+        let program = batch.is_open_to_help().then(|| self.program.clone());
+        let mut lead = program.as_ref().and_then(|program| program.board.lead());
         let mut cursor = Cursor::new(batch.samples());
         while let Some(chunk) = cursor.next_chunk(batch.parts(), self.program.plan.chunk) {
-            self.execute(chunk, batch)?;
+            self.execute(chunk, batch, lead.as_mut())?;
         }
         Ok(())
     }

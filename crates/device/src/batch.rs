@@ -38,6 +38,7 @@ pub struct Part<'a> {
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
     parts: SmallVec<[Part<'a>; 1]>,
+    open_to_help: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -48,7 +49,7 @@ impl<'a> Batch<'a> {
 
     /// A batch without parts, with room for this many.
     pub fn with_capacity(parts: usize) -> Self {
-        Batch { parts: SmallVec::with_capacity(parts) }
+        Batch { parts: SmallVec::with_capacity(parts), open_to_help: false }
     }
 
     /// A batch of one part.
@@ -61,6 +62,17 @@ impl<'a> Batch<'a> {
     /// Adds a caller's share.
     pub fn push(&mut self, part: Part<'a>) {
         self.parts.push(part);
+    }
+
+    /// Opens the execution of this batch to threads that call [`Program::help`](crate::Program::help), or closes it. Closed to
+    /// begin with: a session then pays nothing for the possibility.
+    pub fn open_to_help(&mut self, open: bool) {
+        self.open_to_help = open;
+    }
+
+    /// Whether threads that call [`Program::help`](crate::Program::help) may take part in the execution.
+    pub fn is_open_to_help(&self) -> bool {
+        self.open_to_help
     }
 
     /// Samples of all parts; saturates.

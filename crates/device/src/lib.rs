@@ -46,6 +46,24 @@ pub trait Program: Send + Sync {
 
     /// A new session on this program.
     fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError>;
+
+    /// Whether [`Program::help`] can make an execution of some size faster. If not, there is no use in calling it.
+    fn can_be_helped(&self) -> bool {
+        false
+    }
+
+    /// Lends the calling thread to one execution of this program that another thread's session has under way, and that is
+    /// [open to help](Batch::open_to_help). Whether and when there is help changes no result.
+    ///
+    /// Returns when that execution is over or `leave` is true, which is asked between pieces of work of some ten microseconds;
+    /// without an execution to help, after waiting for one to begin for some ten microseconds at most. True if the thread
+    /// has done a part of the work.
+    ///
+    /// Never fails: what goes wrong in a part fails the execution, in the thread that launched it.
+    fn help(&self, leave: &dyn Fn() -> bool) -> bool {
+        let _ = leave;
+        false
+    }
 }
 
 /// The mutable half of running a program. Used by one thread at a time.

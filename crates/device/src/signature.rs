@@ -68,4 +68,28 @@ impl BatchSizes {
             BatchSizes::Buckets(sizes) => sizes.last().copied().unwrap_or(0),
         }
     }
+
+    /// Samples that an execution of this many computes: those of the bucket that it runs in, where sizes are prepared.
+    pub fn prepared(&self, samples: usize) -> usize {
+        match self {
+            BatchSizes::UpTo(_) => samples,
+            BatchSizes::Buckets(sizes) => {
+                sizes.iter().copied().find(|&size| size >= samples).unwrap_or(samples)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_runs_in_the_next_larger_bucket() {
+        let buckets = BatchSizes::Buckets(vec![1, 4, 16]);
+        for (samples, prepared) in [(1, 1), (2, 4), (4, 4), (5, 16), (16, 16), (17, 17)] {
+            assert_eq!(buckets.prepared(samples), prepared, "{samples}");
+        }
+        assert_eq!(BatchSizes::UpTo(8).prepared(5), 5);
+    }
 }

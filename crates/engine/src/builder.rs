@@ -16,6 +16,7 @@ pub struct Builder {
     queue_bytes: Option<usize>,
     queue_time: Option<Duration>,
     warm_up: Option<Duration>,
+    trace: usize,
 }
 
 impl Builder {
@@ -66,6 +67,13 @@ impl Builder {
         self
     }
 
+    /// Records what the lanes execute, for [`Engine::take_trace`]: of each lane the latest batches and requests, together at most
+    /// so many (about 50 bytes each). Zero, which it is without a choice, records nothing and costs nothing.
+    pub fn trace(mut self, events: usize) -> Self {
+        self.trace = events;
+        self
+    }
+
     /// Starts the lanes.
     pub fn build(self) -> Result<Engine, BuildError> {
         let lanes = self.lanes.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
@@ -83,6 +91,6 @@ impl Builder {
         }
         let time = nanos(self.queue_time.unwrap_or(Self::DEFAULT_QUEUE_TIME));
         let bounds = Bounds { samples: queue_samples, bytes: queue_bytes, time };
-        Engine::start(lanes, bounds, self.warm_up.unwrap_or(Self::DEFAULT_WARM_UP))
+        Engine::start(lanes, bounds, self.warm_up.unwrap_or(Self::DEFAULT_WARM_UP), self.trace)
     }
 }

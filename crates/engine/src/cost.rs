@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn only_sizes_that_pay_are_on_the_frontier() {
-        let table = table(8, 1, &[(1, 100), (2, 110), (3, 900), (4, 400), (5, 410), (6, 650), (7, 660), (8, 600)]);
+        let table =
+            table(8, 1, &[(1, 100), (2, 110), (3, 900), (4, 400), (5, 410), (6, 650), (7, 660), (8, 600)]);
         let sizes: Vec<usize> = table.frontier(1).map(|(size, _)| size).collect();
         // 3 takes longer than 5; 4 gives less than 2; 5 beats none but the smaller; 6 and 7 take longer than 8.
         assert_eq!(sizes, [1, 2]);

@@ -18,12 +18,14 @@ use smallvec::SmallVec;
 
 use crate::clock::{NEVER, Nanos};
 use crate::cost::{Cost, CostTable, rate};
-use crate::reasons::Release;
+use crate::statistics::Release;
 
 /// How far a model may be ahead of its share of the lanes' time, in nanoseconds, and still overtake for a deadline.
 const CREDIT_NS: u64 = 100_000_000;
-/// A smaller batch is better than one that makes less than this more samples per second.
-const GAIN: f64 = 1.01;
+/// Sizes whose samples per second differ by less than this are equally good: costs are not known better.
+const GAIN: f64 = 1.03;
+/// An execution up to this long keeps nobody waiting who would notice.
+const SHORT_NS: f64 = 2_000_000.0;
 
 /// The most requests looked at for one batch.
 const MAX_WALK: usize = 1024;
@@ -340,8 +342,9 @@ where
     Take { line: line.index, samples: taken, release, predicted: if taken == 0 { 0 } else { predicted } }
 }
 
-/// The smallest of the sizes that make nearly the most samples per second. What is `alone`, with nothing left to join the
-/// remainder, is not divided.
+/// The size that makes the most samples per second; of those that make nearly as many, the largest whose execution is short, or
+/// else the smallest: a short execution is mostly what stands around it, a long one keeps everybody else waiting. What is
+/// `alone`, with nothing left to join the remainder, is not divided.
 fn best_rate(sizes: &[Size], alone: bool) -> Size {
     let last = sizes[sizes.len() - 1];
     if alone || last.mean_ns == 0.0 {
@@ -349,7 +352,8 @@ fn best_rate(sizes: &[Size], alone: bool) -> Size {
     }
     let best = sizes.iter().map(|size| rate(size.samples, size.mean_ns)).fold(0.0, f64::max);
     let good = |size: &&Size| rate(size.samples, size.mean_ns) * GAIN >= best;
-    sizes.iter().find(good).copied().unwrap_or(last)
+    let short = sizes.iter().rev().filter(good).find(|size| size.mean_ns <= SHORT_NS);
+    short.or_else(|| sizes.iter().find(good)).copied().unwrap_or(last)
 }
 
 /// The size that answers the most samples per second in time, where those that it makes late count against it; and whether a

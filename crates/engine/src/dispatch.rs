@@ -26,9 +26,10 @@ use crate::decide::{Decision, Load, Take};
 use crate::job::Part;
 use crate::loaded::Loaded;
 use crate::queue::{Arrival, Bounds, LineOptions, Overload, Queue};
-use crate::reasons::Release;
 use crate::serving::Serving;
+use crate::statistics::{LaneTimes, Release};
 use crate::sync::{Condvar, Mutex, Thread, current, lock, park, park_timeout};
+use crate::trace::Recorder;
 
 /// The right to run on a lane.
 #[derive(Debug)]
@@ -52,6 +53,10 @@ pub(crate) struct Dispatch {
     capacity: usize,
     /// Lanes that were called and whose threads have not come: a hint, so that nobody locks to find none.
     called: AtomicUsize,
+    /// How long each lane was executing.
+    pub(crate) times: Arc<LaneTimes>,
+    /// Where lanes record what they execute, if anybody wants to know.
+    pub(crate) trace: Option<Recorder>,
 }
 
 struct State {
@@ -178,7 +183,7 @@ pub(crate) type Lines = Vec<(Arc<Serving>, LineOptions, CostTable)>;
 
 impl Dispatch {
     /// All lanes are idle.
-    pub(crate) fn new(lanes: usize, capacity: usize, bounds: Bounds) -> Self {
+    pub(crate) fn new(lanes: usize, capacity: usize, bounds: Bounds, trace: Option<Recorder>) -> Self {
         let state = State {
             queue: Queue::new(),
             models: Vec::new(),
@@ -190,7 +195,9 @@ impl Dispatch {
             phase: Phase::Open,
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
-        Dispatch { state, settled, clock: Clock::start(), bounds, capacity, called }
+        let times = Arc::new(LaneTimes::new(capacity));
+        (0..lanes).for_each(|lane| times.begin(lane));
+        Dispatch { state, settled, clock: Clock::start(), bounds, capacity, called, times, trace }
     }
 
     /// Lanes have indices below this.
@@ -210,7 +217,12 @@ impl Dispatch {
     }
 
     /// Adds a model with this weight.
-    pub(crate) fn add_model(&self, mut loaded: Loaded, weight: u32, lines: Lines) -> Result<Arc<Loaded>, Conflict> {
+    pub(crate) fn add_model(
+        &self,
+        mut loaded: Loaded,
+        weight: u32,
+        lines: Lines,
+    ) -> Result<Arc<Loaded>, Conflict> {
         let mut state = lock(&self.state);
         if state.phase != Phase::Open {
             return Err(Conflict::Draining);
@@ -315,7 +327,8 @@ impl Dispatch {
             return None;
         }
         let busy = state.busy() + 1;
-        let predicted = state.queue.costs(line)?.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
+        let predicted =
+            state.queue.costs(line)?.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
         if let Some(deadline) = deadline
             && self.clock.now().saturating_add(predicted) > self.clock.at(deadline)
         {
@@ -350,7 +363,7 @@ impl Dispatch {
         let (load, ahead) = (state.load(), state.ahead(request.now));
         state.queue.admit(line, request, &self.bounds, load, ahead).map_err(Refusal::Overload)?;
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
-        loaded.counters.accepted.add(1);
+        loaded.counters.accepted();
         let (first, due) = (state.queue.next_number(), request.due());
         for mut part in parts {
             (part.number, part.due) = (state.queue.next_number(), due);
@@ -400,7 +413,9 @@ impl Dispatch {
                     let post = &mut state.posts[lane.index()];
                     (post.latest, post.until) = (samples, now.saturating_add(predicted));
                     let serving = state.collect(line).or_else(|| state.serving[line].clone());
-                    let Some(serving) = serving else { unreachable!("a line has a program as long as it is there") };
+                    let Some(serving) = serving else {
+                        unreachable!("a line has a program as long as it is there")
+                    };
                     let assignment =
                         Assignment { serving, line, samples, release, busy: load.busy, predicted };
                     return Next::Execute(lane, assignment);
@@ -491,6 +506,7 @@ impl Dispatch {
 
     /// Puts a new lane into service.
     pub(crate) fn start_lane(&self, index: usize) {
+        self.times.begin(index);
         let mut state = lock(&self.state);
         state.alive += 1;
         let thread = self.call(&mut state, Lane(index));
@@ -615,7 +631,8 @@ impl State {
 
     /// Lines to which nothing is added any more; the programs of those where nothing waits.
     fn retire_lines(&mut self, lines: &[usize]) -> Vec<Option<Arc<Serving>>> {
-        let retire = |&line: &usize| if self.queue.retire_line(line) { self.serving[line].take() } else { None };
+        let retire =
+            |&line: &usize| if self.queue.retire_line(line) { self.serving[line].take() } else { None };
         lines.iter().map(retire).collect()
     }
 

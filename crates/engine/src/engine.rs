@@ -19,6 +19,7 @@ use crate::queue::{Bounds, LineOptions};
 use crate::serving::Serving;
 use crate::statistics::{Counters, EngineStatistics};
 use crate::sync::{JoinHandle, Mutex, is_finished, lock, spawn};
+use crate::trace::{Recorder, Trace};
 use crate::warm_up::warm_up;
 
 /// Lanes that there may be at least.
@@ -45,8 +46,15 @@ impl Engine {
         Builder::default()
     }
 
-    pub(crate) fn start(lanes: usize, bounds: Bounds, warm_up: Duration) -> Result<Self, BuildError> {
-        let dispatch = Arc::new(Dispatch::new(lanes, lanes.max(MIN_CAPACITY), bounds));
+    pub(crate) fn start(
+        lanes: usize,
+        bounds: Bounds,
+        warm_up: Duration,
+        trace: usize,
+    ) -> Result<Self, BuildError> {
+        let capacity = lanes.max(MIN_CAPACITY);
+        let recorder = (trace > 0).then(|| Recorder::new(capacity, trace));
+        let dispatch = Arc::new(Dispatch::new(lanes, capacity, bounds, recorder));
         let running = Running { dispatch, warm_up, threads: Mutex::new(Vec::with_capacity(lanes)) };
         for lane in 0..lanes {
             running.spawn(lane, 0).map_err(|error| BuildError::Thread { lane, error })?;
@@ -76,7 +84,7 @@ impl Engine {
             return Err(LoadError::NameTaken { name });
         }
         let (variants, lines) = self.open(&name, programs, &options)?;
-        let counters = Counters::new(dispatch.capacity());
+        let counters = Counters::new(&dispatch.times);
         let loaded = Loaded { name: name.as_str().into(), variants, slot: 0, counters };
         match dispatch.add_model(loaded, options.weight, lines) {
             Ok(loaded) => Ok(Model::new(loaded, Arc::clone(&self.running))),
@@ -101,7 +109,8 @@ impl Engine {
         };
         let loaded = dispatch.model(name).ok_or_else(missing)?;
         let (variants, lines) = self.open(name, programs, &options)?;
-        let differs = |program, difference| LoadError::Differs { name: name.to_string(), program, difference };
+        let differs =
+            |program, difference| LoadError::Differs { name: name.to_string(), program, difference };
         for (program, (new, old)) in variants.iter().zip(&loaded.variants).enumerate() {
             if new.signature != old.signature {
                 return Err(differs(program, "has other inputs or outputs than the one it replaces"));
@@ -174,7 +183,7 @@ impl Engine {
         if variants.is_empty() {
             return Err(LoadError::NoProgram { name: name.to_string() });
         }
-        tracing::info!(model = name, shapes = variants.len(), lanes = lanes.len(), "model loaded");
+        tracing::debug!(model = name, shapes = variants.len(), lanes = lanes.len(), "model loaded");
         Ok((variants.into(), lines))
     }
 
@@ -232,8 +241,15 @@ impl Engine {
             queued: now.queued,
             queued_samples: now.queued_samples,
             queued_bytes: now.queued_bytes,
+            by_lane: dispatch.times.snapshot(),
             models: dispatch.models().iter().map(|model| model.counters.snapshot(&model.name)).collect(),
         }
+    }
+
+    /// What the lanes executed since the last call, as far as [`Builder::trace`] allows it to be kept; nothing where that was not
+    /// asked for.
+    pub fn take_trace(&self) -> Trace {
+        self.running.dispatch.trace.as_ref().map(Recorder::take).unwrap_or_default()
     }
 }
 
@@ -258,7 +274,12 @@ impl Running {
     }
 
     /// Starts a lane's thread; those that have ended meanwhile are forgotten.
-    fn spawn_into(&self, threads: &mut Vec<JoinHandle<()>>, lane: usize, generation: u64) -> std::io::Result<()> {
+    fn spawn_into(
+        &self,
+        threads: &mut Vec<JoinHandle<()>>,
+        lane: usize,
+        generation: u64,
+    ) -> std::io::Result<()> {
         threads.retain(|thread| !is_finished(thread));
         let dispatch = Arc::clone(&self.dispatch);
         threads.push(spawn(format!("paceline-lane-{lane}"), move || lane::run(&dispatch, lane, generation))?);

@@ -160,7 +160,9 @@ pub enum SubmitError {
         inputs: Inputs,
     },
     /// By the measured costs, the request would wait too long. Try again later.
-    #[error("the queue is full: the request would wait {predicted:?}, allowed are {limit:?}; try again in {retry_after:?}")]
+    #[error(
+        "the queue is full: the request would wait {predicted:?}, allowed are {limit:?}; try again in {retry_after:?}"
+    )]
     QueueTime {
         /// How long it would wait.
         predicted: Duration,
@@ -260,7 +262,9 @@ pub enum ExecutionError {
         message: String,
     },
     /// The request was dropped before it was executed, because its deadline could not be met any more.
-    #[error("model '{model}': the deadline could not be met any more after waiting {waited:?}; the request was not executed")]
+    #[error(
+        "model '{model}': the deadline could not be met any more after waiting {waited:?}; the request was not executed"
+    )]
     Expired {
         /// The model.
         model: String,

@@ -15,12 +15,13 @@ use paceline_device::{self as device, Signature, View, ViewMut};
 use paceline_graph::{Data, Tensor};
 use smallvec::SmallVec;
 
-use crate::error::ExecutionError;
 use crate::clock::Nanos;
 use crate::dispatch::Place;
+use crate::error::ExecutionError;
 use crate::loaded::{Loaded, Variant};
 use crate::outputs::Outputs;
 use crate::sync::{Mutex, lock, park, park_timeout};
+use crate::trace;
 use crate::validate::Valid;
 use crate::wake::{Blocked, Waiter, Wakes};
 
@@ -199,6 +200,11 @@ impl Part {
         now.saturating_duration_since(self.job.accepted)
     }
 
+    /// As a trace has it.
+    pub(crate) fn request(&self) -> trace::Request {
+        trace::Request { samples: self.samples(), accepted: self.job.accepted }
+    }
+
     /// The slices that a device reads and writes.
     pub(crate) fn views(&mut self) -> device::Part<'_> {
         let signature = &self.job.model.variants[self.job.variant].signature;
@@ -245,11 +251,7 @@ pub(crate) fn views<'a>(
     };
     device::Part {
         samples: rows.len(),
-        inputs: inputs
-            .iter()
-            .zip(signature.inputs.iter().map(|port| port.elements))
-            .map(slice)
-            .collect(),
+        inputs: inputs.iter().zip(signature.inputs.iter().map(|port| port.elements)).map(slice).collect(),
         outputs: outputs.iter_mut().map(ViewMut::of).collect(),
     }
 }

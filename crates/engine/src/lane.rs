@@ -4,7 +4,7 @@
 //! Wakers are the users' code and run on the lane's thread: one that blocks stops the lane.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use paceline_device::Batch;
 
@@ -14,6 +14,8 @@ use crate::error::ExecutionError;
 use crate::job::{Answer, Ending, Job, Part, buffers, views};
 use crate::loaded::Loaded;
 use crate::serving::{Fault, Serving};
+use crate::statistics::{self, Release};
+use crate::trace;
 use crate::validate::Valid;
 use crate::wake::Wakes;
 
@@ -92,12 +94,23 @@ impl Work {
         let result = serving.execute(&lane, &mut batch);
         drop(batch);
         let took = start.elapsed();
-        counters.executed(samples, result.is_ok(), took);
+        let (lane_index, end, ok) = (lane.index(), start + took, result.is_ok());
+        let ran = Ran {
+            lane: lane_index,
+            model: &model,
+            serving,
+            samples,
+            release: assignment.release,
+            ok,
+            start,
+            end,
+        };
+        ran.record(dispatch, parts.iter().map(Part::request));
         match result {
             Ok(()) => {
                 // From the last to the first: a chain of wake-ups is linked from its end, and runs from the oldest request on.
                 for part in parts.drain(..).rev() {
-                    answer(&model, lane.index(), part, Ok(()), wakes);
+                    answer(&model, lane_index, part, Ok(()), end, wakes);
                 }
                 wakes.wake();
                 Some((lane, Some(nanos(took))))
@@ -106,9 +119,9 @@ impl Work {
                 report(serving, &lane, &fault);
                 for part in parts.drain(..) {
                     for sibling in dispatch.withdraw(&part.siblings(assignment.line)) {
-                        answer(&model, lane.index(), sibling, Err(fault.error.clone()), wakes);
+                        answer(&model, lane_index, sibling, Err(fault.error.clone()), end, wakes);
                     }
-                    answer(&model, lane.index(), part, Err(fault.error.clone()), wakes);
+                    answer(&model, lane_index, part, Err(fault.error.clone()), end, wakes);
                 }
                 wakes.wake();
                 recover(dispatch, lane, serving, &fault).map(|lane| (lane, None))
@@ -125,7 +138,7 @@ impl Work {
         for part in self.shed.drain(..) {
             let model = Arc::clone(&part.job.model);
             let error = ExecutionError::Expired { model: model.name.to_string(), waited: part.waited(now) };
-            answer(&model, 0, part, Err(error), &mut self.wakes);
+            answer(&model, 0, part, Err(error), now, &mut self.wakes);
         }
         self.wakes.wake();
     }
@@ -147,9 +160,12 @@ pub(crate) fn infer_inline(
     let result = assignment.serving.execute(&lane, &mut batch);
     drop(batch);
     let took = start.elapsed();
-    counters.executed(valid.samples, result.is_ok(), took);
-    counters.inlined();
-    counters.answered(result.is_ok());
+    let (samples, release, ok, end) = (valid.samples, assignment.release, result.is_ok(), start + took);
+    let ran =
+        Ran { lane: lane.index(), model, serving: &assignment.serving, samples, release, ok, start, end };
+    ran.record(dispatch, std::iter::once(trace::Request { samples, accepted: start }));
+    counters.waited(Duration::ZERO);
+    counters.answered(ok, took);
     match result {
         Ok(()) => {
             dispatch.release(lane, Some(execution(assignment, nanos(took))));
@@ -170,11 +186,47 @@ fn execution(assignment: &Assignment, took: u64) -> Execution<'_> {
     Execution { serving, line: *line, samples: *samples, busy: *busy, predicted: *predicted, took }
 }
 
-fn answer(model: &Loaded, lane: usize, part: Part, result: Result<(), ExecutionError>, wakes: &mut Wakes) {
+/// An execution that is over.
+struct Ran<'a> {
+    lane: usize,
+    model: &'a Loaded,
+    serving: &'a Serving,
+    samples: usize,
+    release: Release,
+    ok: bool,
+    start: Instant,
+    end: Instant,
+}
+
+impl Ran<'_> {
+    /// Counts it, and tells of it where somebody wants to know.
+    fn record(&self, dispatch: &Dispatch, requests: impl ExactSizeIterator<Item = trace::Request>) {
+        let &Ran { lane, model, serving, samples, release, ok, start, end } = self;
+        let (took, prepared) = (end - start, serving.prepared(samples));
+        model.counters.lane(lane).executed(&statistics::Execution { samples, prepared, ok, took, release });
+        let (name, took_us) = (&*model.name, took.as_micros() as u64);
+        tracing::trace!(model = name, lane, samples, release = release.name(), ok, took_us, "batch executed");
+        if let Some(recorder) = &dispatch.trace {
+            let batch = trace::Batch { model: name, samples, release, ok, start, end };
+            recorder.executed(lane, batch, requests);
+        }
+    }
+}
+
+/// Finishes a part at the time `end`, on a lane that the calling thread holds.
+fn answer(
+    model: &Loaded,
+    lane: usize,
+    part: Part,
+    result: Result<(), ExecutionError>,
+    end: Instant,
+    wakes: &mut Wakes,
+) {
+    let total = part.waited(end);
     match part.finish(result, wakes) {
-        Some(Ending::Completed) => model.counters.lane(lane).answered(true),
-        Some(Ending::Failed) => model.counters.lane(lane).answered(false),
-        Some(Ending::Expired) => model.counters.expired.add(1),
+        Some(Ending::Completed) => model.counters.lane(lane).answered(true, total),
+        Some(Ending::Failed) => model.counters.lane(lane).answered(false, total),
+        Some(Ending::Expired) => model.counters.expired(),
         None => {}
     }
 }
@@ -198,12 +250,12 @@ fn recover(dispatch: &Dispatch, lane: Lane, serving: &Serving, fault: &Fault) ->
 
 /// Closes a lane's sessions, gives it up, and answers what waits if it was the last.
 fn retire(dispatch: &Dispatch, lane: Lane) {
-    let (index, mut wakes) = (lane.index(), Wakes::default());
+    let (index, mut wakes, now) = (lane.index(), Wakes::default(), Instant::now());
     dispatch.serving().iter().for_each(|serving| serving.close(index));
     for orphan in dispatch.retire(lane) {
         let model = Arc::clone(&orphan.job.model);
         let error = ExecutionError::NoLanes { model: model.name.to_string() };
-        answer(&model, index, orphan, Err(error), &mut wakes);
+        answer(&model, index, orphan, Err(error), now, &mut wakes);
     }
     wakes.wake();
 }

@@ -57,7 +57,6 @@ mod model;
 mod options;
 mod outputs;
 mod queue;
-mod reasons;
 mod request;
 mod serving;
 #[cfg(any(test, feature = "simulator"))]
@@ -65,6 +64,7 @@ pub mod simulator;
 mod statistics;
 mod sync;
 mod ticket;
+mod trace;
 mod validate;
 mod wake;
 mod warm_up;
@@ -77,8 +77,10 @@ pub use job::Answer;
 pub use model::Model;
 pub use options::{LoadOptions, WarmUp};
 pub use outputs::Outputs;
-pub use reasons::Release;
 pub use request::{Inputs, Request};
-pub use statistics::{EngineStatistics, ModelStatistics, Refusals};
+pub use statistics::{
+    Distribution, EngineStatistics, LaneStatistics, ModelStatistics, Refusals, Release, Releases,
+};
 pub use ticket::Ticket;
+pub use trace::{Trace, write_chrome};
 pub use validate::InputError;

@@ -36,7 +36,8 @@ impl Variant {
     /// Whether both have the same names and element types, in the same order.
     pub(crate) fn is_alike(&self, other: &Variant) -> bool {
         let ports = |s: &Signature| -> Vec<_> {
-            let all = s.inputs.iter().map(|port| (true, port)).chain(s.outputs.iter().map(|port| (false, port)));
+            let all =
+                s.inputs.iter().map(|port| (true, port)).chain(s.outputs.iter().map(|port| (false, port)));
             all.map(|(input, port)| (input, port.name.clone(), port.dtype)).collect()
         };
         let (a, b) = (&self.signature, &other.signature);

@@ -16,7 +16,7 @@ use crate::loaded::Loaded;
 use crate::outputs::Outputs;
 use crate::queue::{Arrival, Overload};
 use crate::request::{Inputs, Request};
-use crate::statistics::ModelStatistics;
+use crate::statistics::{ModelStatistics, Shed};
 use crate::ticket::Ticket;
 use crate::validate::{Valid, validate};
 use crate::wake::Waiter;
@@ -89,7 +89,7 @@ impl Model {
             && let Some((lane, assignment)) =
                 dispatch.claim(self.loaded.slot, valid.variant, valid.samples, urgency.deadline)
         {
-            self.loaded.counters.accepted.add(1);
+            self.loaded.counters.accepted();
             return Ok(lane::infer_inline(dispatch, lane, &assignment, &self.loaded, &valid)?);
         }
         let (job, _) = self.accept(valid, urgency, Some(Waiter::this_thread()))?;
@@ -109,7 +109,7 @@ impl Model {
         match validate(&self.loaded.variants, &mut request) {
             Ok(valid) => Ok((valid, urgency)),
             Err(problem) => {
-                self.loaded.counters.invalid.add(1);
+                self.loaded.counters.refused(Shed::Invalid);
                 let (model, inputs) = (self.loaded.name.to_string(), request.into_inputs());
                 Err(SubmitError::Invalid { model, problem: Box::new(problem), inputs })
             }
@@ -141,35 +141,32 @@ impl Model {
         let tensors = Arc::into_inner(job).map(|job| job.inputs).unwrap_or_default();
         let names = self.signature().inputs.iter().map(|port| port.name.clone());
         let inputs: Inputs = names.zip(tensors).collect();
-        let counters = &self.loaded.counters;
         let time = Duration::from_nanos;
-        let (counter, error) = match refusal {
-            Refusal::TooLarge { limit } => {
-                (&counters.too_large, SubmitError::TooLarge { samples, limit, inputs })
-            }
+        let (reason, error) = match refusal {
+            Refusal::TooLarge { limit } => (Shed::TooLarge, SubmitError::TooLarge { samples, limit, inputs }),
             Refusal::Overload(Overload::Samples { queued, limit, retry_after }) => {
                 let retry_after = time(retry_after);
-                (&counters.queue_full, SubmitError::QueueFull { samples, queued, limit, retry_after, inputs })
+                (Shed::QueueSamples, SubmitError::QueueFull { samples, queued, limit, retry_after, inputs })
             }
             Refusal::Overload(Overload::Bytes { queued, limit, retry_after }) => {
                 let retry_after = time(retry_after);
-                (&counters.queue_bytes, SubmitError::QueueBytes { bytes, queued, limit, retry_after, inputs })
+                (Shed::QueueBytes, SubmitError::QueueBytes { bytes, queued, limit, retry_after, inputs })
             }
             Refusal::Overload(Overload::Time { predicted, limit, retry_after }) => {
                 let (predicted, limit, retry_after) = (time(predicted), time(limit), time(retry_after));
-                (&counters.queue_time, SubmitError::QueueTime { predicted, limit, retry_after, inputs })
+                (Shed::QueueTime, SubmitError::QueueTime { predicted, limit, retry_after, inputs })
             }
             Refusal::Overload(Overload::Deadline { predicted, left, retry_after }) => {
                 let (predicted, left, retry_after) = (time(predicted), time(left), time(retry_after));
-                (&counters.deadline, SubmitError::Deadline { predicted, left, retry_after, inputs })
+                (Shed::Deadline, SubmitError::Deadline { predicted, left, retry_after, inputs })
             }
             Refusal::Unloaded => {
-                (&counters.unloaded, SubmitError::Unloaded { model: self.name().to_string(), inputs })
+                (Shed::Unloaded, SubmitError::Unloaded { model: self.name().to_string(), inputs })
             }
-            Refusal::Draining => (&counters.draining, SubmitError::Draining { inputs }),
-            Refusal::NoLanes => (&counters.no_lanes, SubmitError::NoLanes { inputs }),
+            Refusal::Draining => (Shed::Draining, SubmitError::Draining { inputs }),
+            Refusal::NoLanes => (Shed::NoLanes, SubmitError::NoLanes { inputs }),
         };
-        counter.add(1);
+        self.loaded.counters.refused(reason);
         error
     }
 }

@@ -177,11 +177,6 @@ impl<T> Queue<T> {
         self.hurried = true;
     }
 
-    /// Whether there is such a line.
-    pub(crate) fn has_line(&self, line: usize) -> bool {
-        self.lines.get(line).is_some_and(Option::is_some)
-    }
-
     /// What is known of the costs of a line.
     pub(crate) fn costs(&self, line: usize) -> Option<&CostTable> {
         self.lines.get(line)?.as_ref().map(|waiting| &waiting.costs)
@@ -296,7 +291,9 @@ impl<T> Queue<T> {
     /// Adds an entry; its place.
     pub(crate) fn push(&mut self, line: usize, arrival: &Arrival, busy: usize, value: T) -> Key {
         let key = Key { due: arrival.due(), number: self.next };
-        let Some(waiting) = &mut self.lines[line] else { unreachable!("entries are added to lines that are there") };
+        let Some(waiting) = &mut self.lines[line] else {
+            unreachable!("entries are added to lines that are there")
+        };
         let cost_ns = (arrival.samples as f64 * waiting.costs.unit_ns(busy)) as Nanos;
         let &Arrival { samples, bytes, deadline, now, .. } = arrival;
         if waiting.entries.is_empty() {
@@ -331,7 +328,8 @@ impl<T> Queue<T> {
         }
         let mut verdicts = std::mem::take(&mut self.verdicts);
         let load = Load { waiting: self.samples, ..load };
-        let lines = self.lines.iter().enumerate().filter_map(|(index, line)| self.view(index, line.as_ref()?));
+        let lines =
+            self.lines.iter().enumerate().filter_map(|(index, line)| self.view(index, line.as_ref()?));
         let decision = decide(lines, load, now, &mut verdicts);
         if let Decision::Take(Take { line, predicted, .. }) = decision {
             self.carry_out(line, &verdicts, batch, shed);
@@ -347,7 +345,8 @@ impl<T> Queue<T> {
 
     /// Removes the line if it is retired and empty; whether it is gone.
     pub(crate) fn collect(&mut self, line: usize) -> bool {
-        let gone = matches!(&self.lines[line], Some(waiting) if waiting.retired && waiting.entries.is_empty());
+        let gone =
+            matches!(&self.lines[line], Some(waiting) if waiting.retired && waiting.entries.is_empty());
         if gone {
             self.lines[line] = None;
         }
@@ -369,7 +368,8 @@ impl<T> Queue<T> {
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         let mut all = Vec::with_capacity(self.entries);
         for line in 0..self.lines.len() {
-            while let Some((_, queued)) = self.lines[line].as_mut().and_then(|line| line.entries.pop_first()) {
+            while let Some((_, queued)) = self.lines[line].as_mut().and_then(|line| line.entries.pop_first())
+            {
                 all.push(self.forget(line, queued));
             }
         }
@@ -400,7 +400,8 @@ impl<T> Queue<T> {
     fn carry_out(&mut self, line: usize, verdicts: &[Verdict], batch: &mut Vec<T>, shed: &mut Vec<T>) {
         let mut left = Vec::new();
         for verdict in verdicts {
-            let Some((key, queued)) = self.lines[line].as_mut().and_then(|line| line.entries.pop_first()) else {
+            let Some((key, queued)) = self.lines[line].as_mut().and_then(|line| line.entries.pop_first())
+            else {
                 break;
             };
             match verdict {

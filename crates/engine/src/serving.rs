@@ -8,7 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use paceline_device::{Batch, BatchSizes, DeviceError, Program, Session, execute};
+use paceline_device::{Batch, DeviceError, Program, Session, execute};
 
 use crate::dispatch::Lane;
 use crate::error::ExecutionError;
@@ -96,10 +96,7 @@ impl Serving {
 
     /// Samples that the device computes for a batch of this many.
     pub(crate) fn prepared(&self, samples: usize) -> usize {
-        match self.program.batch_sizes() {
-            BatchSizes::UpTo(_) => samples,
-            BatchSizes::Buckets(sizes) => sizes.iter().copied().find(|&size| size >= samples).unwrap_or(samples),
-        }
+        self.program.batch_sizes().prepared(samples)
     }
 
     fn session(&self, lane: usize) -> MutexGuard<'_, Slot> {

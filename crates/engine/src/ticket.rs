@@ -91,7 +91,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(Pending { job, dispatch, place }) = self.pending.take() else { return };
         if !job.is_answered() && !dispatch.withdraw(&place).is_empty() {
-            job.model.counters.cancelled.add(1);
+            job.model.counters.cancelled();
         }
     }
 }

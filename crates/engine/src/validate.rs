@@ -242,9 +242,8 @@ mod tests {
     #[test]
     fn of_several_shapes_the_one_that_fits_is_chosen() {
         let variants = [variant(true, 2), variant(true, 5)];
-        let request = |width| {
-            Request::new([("x", zeros(DType::F32, &[3, width])), ("mask", zeros(DType::Bool, &[3]))])
-        };
+        let request =
+            |width| Request::new([("x", zeros(DType::F32, &[3, width])), ("mask", zeros(DType::Bool, &[3]))]);
         for (width, expected) in [(2, 0), (5, 1)] {
             assert_eq!(validate(&variants, &mut request(width)).unwrap().variant, expected);
         }

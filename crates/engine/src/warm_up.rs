@@ -46,7 +46,9 @@ pub(crate) fn warm_up(
     for size in sizes {
         let expected = costs.predict(size, busy + 1).map_or(0.0, |cost| cost.mean_ns);
         let left = budget.saturating_sub(start.elapsed());
-        if measured > 0 && (left.is_zero() || expected > nanos(left) as f64) || samples.bytes(size) > MAX_BYTES {
+        if measured > 0 && (left.is_zero() || expected > nanos(left) as f64)
+            || samples.bytes(size) > MAX_BYTES
+        {
             continue;
         }
         for repeat in 0..REPEATS {

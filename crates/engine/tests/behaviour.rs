@@ -12,7 +12,9 @@ use std::time::Duration;
 use common::{WIDTH, block_on, check, engine, input, silence_scripted_panics};
 use paceline_device::fake::{FakeProgram, Gate, Outcome, port, rows};
 use paceline_device::{BatchSizes, DeviceError, Signature};
-use paceline_engine::{BuildError, Engine, ExecutionError, InferError, LoadError, Model, SubmitError};
+use paceline_engine::{
+    BuildError, Engine, ExecutionError, InferError, LoadError, Model, Release, SubmitError,
+};
 use paceline_graph::{DType, Tensor};
 
 /// A program whose execution hangs at the gate when a request in it begins with a negative number.
@@ -34,7 +36,10 @@ fn a_lone_caller_runs_inline() {
         check(&model.infer([("x", input(i as f32, 2))]).unwrap(), i as f32, 2);
     }
     let got = model.statistics();
-    assert_eq!((got.accepted, got.completed, got.inline, got.executions, got.samples), (5, 5, 5, 5, 10));
+    assert_eq!(
+        (got.accepted, got.completed, got.released.of(Release::Inline), got.executions, got.samples),
+        (5, 5, 5, 5, 10)
+    );
     assert_eq!(got.batch_sizes, [(2, 5)]);
 }
 
@@ -76,6 +81,9 @@ fn what_waits_when_a_lane_frees_becomes_one_batch_in_order() {
     tickets.into_iter().enumerate().for_each(|(i, ticket)| check(&ticket.wait().unwrap(), i as f32, 1));
     let firsts: Vec<Vec<f64>> = program.records().into_iter().map(|r| r.execution.firsts).collect();
     assert_eq!(firsts, [vec![-1.0], vec![0.0, 1.0, 2.0, 3.0, 4.0]]);
+    let got = model.statistics();
+    assert_eq!((got.released.of(Release::Everything), got.mean_batch()), (2, 5.0));
+    assert!(got.queue_time.max() <= got.total_time.max() && got.execute_time.max() <= got.total_time.max());
 }
 
 #[test]
@@ -89,7 +97,8 @@ fn a_large_request_is_split_and_joined() {
     parts.sort_unstable();
     assert_eq!(parts, [2, 4, 4]);
     let got = model.statistics();
-    assert_eq!((got.accepted, got.completed, got.samples), (1, 1, 10));
+    assert_eq!((got.accepted, got.completed, got.samples, got.padding), (1, 1, 10, 2));
+    assert_eq!((got.released.of(Release::Full), got.queue_time.count(), got.total_time.count()), (2, 3, 1));
 }
 
 #[test]
@@ -149,7 +158,7 @@ fn refused_requests_give_their_inputs_back() {
     let InferError::Refused(draining @ SubmitError::Draining { .. }) = draining else { panic!("{draining}") };
     assert_eq!(draining.into_inputs(), given(4.0, 1));
     let refused = model.statistics().refused;
-    assert_eq!((refused.invalid, refused.queue_full, refused.too_large, refused.draining), (1, 1, 1, 1));
+    assert_eq!((refused.invalid, refused.queue_samples, refused.too_large, refused.draining), (1, 1, 1, 1));
     assert!(matches!(engine.load("late", Arc::new(gated(&gate))), Err(LoadError::Draining { .. })));
 }
 
@@ -426,6 +435,6 @@ fn a_drained_engine_has_answered_what_it_accepted() {
             engine.drain();
         });
         let got = model.statistics();
-        assert_eq!(got.accepted, got.completed + got.failed + got.cancelled);
+        assert_eq!(got.accepted, got.completed + got.failed + got.cancelled + got.expired);
     }
 }

@@ -45,7 +45,7 @@ fn infer(model: &Model, first: f32, samples: usize) {
 
 fn balance(model: &Model) {
     let got = model.statistics();
-    assert_eq!(got.accepted, got.completed + got.failed + got.cancelled);
+    assert_eq!(got.accepted, got.completed + got.failed + got.cancelled + got.expired);
 }
 
 #[test]

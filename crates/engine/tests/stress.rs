@@ -102,7 +102,8 @@ fn program(latency: Latency, max: usize) -> Arc<FakeProgram> {
 /// Runs `callers` threads of `requests` each over two models, and checks the balance. Drains in between where asked.
 fn run(callers: u64, requests: usize, lanes: usize, queue_samples: usize, drain_after: Option<Duration>) {
     silence_scripted_panics();
-    let engine = Engine::builder().lanes(lanes).queue_samples(queue_samples).warm_up(Duration::ZERO).build().unwrap();
+    let engine =
+        Engine::builder().lanes(lanes).queue_samples(queue_samples).warm_up(Duration::ZERO).build().unwrap();
     let quick = program(Latency::NONE, 16);
     let slow = program(Latency::sleep(Duration::from_micros(100), Duration::ZERO), 7);
     let models = [engine.load("quick", quick).unwrap(), engine.load("slow", slow).unwrap()];
@@ -132,9 +133,9 @@ fn run(callers: u64, requests: usize, lanes: usize, queue_samples: usize, drain_
     assert_eq!(accepted + refused, callers * requests as u64);
     assert_eq!(accepted, answered + dropped);
     assert_eq!(sum(|m| m.accepted), accepted);
-    assert_eq!(sum(|m| m.completed + m.failed + m.cancelled), accepted);
+    assert_eq!(sum(|m| m.completed + m.failed + m.cancelled + m.expired), accepted);
     assert!(sum(|m| m.cancelled) <= dropped);
-    assert_eq!(sum(|m| m.refused.queue_full + m.refused.draining + m.refused.too_large), refused);
+    assert_eq!(sum(|m| m.refused.total()), refused);
     if drain_after.is_none() {
         let (completed, failed) = (sum(|m| m.completed), sum(|m| m.failed));
         assert!(completed > 0 && failed > 0 && answered > 0 && dropped > 0, "some kind of end was not met");

@@ -2,9 +2,10 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use paceline_device::{CompileError, CompileOptions, Device};
-use paceline_engine::{EngineStatistics, Model};
+use paceline_device::{CompileError, CompileOptions, Device, Program};
+use paceline_engine::{EngineStatistics, LoadOptions, Model, Trace};
 use paceline_graph::Graph;
 
 use crate::device::{UnknownDevice, device};
@@ -25,7 +26,7 @@ pub struct Engine {
 pub struct Builder {
     device: Choice,
     lanes: Option<usize>,
-    queue_samples: Option<usize>,
+    engine: paceline_engine::Builder,
     options: CompileOptions,
 }
 
@@ -75,17 +76,66 @@ impl Engine {
         Builder {
             device: Choice::Named("auto".into()),
             lanes: None,
-            queue_samples: None,
+            engine: paceline_engine::Engine::builder(),
             options: CompileOptions::default(),
         }
     }
 
-    /// Compiles a graph for the device and loads it under a name that no other model has.
+    /// Compiles a graph for the device, loads it under a name that no other model has, and measures what it costs.
     pub fn load(&self, name: impl Into<String>, graph: impl Borrow<Graph>) -> Result<Model, LoadError> {
+        self.load_with(name, [graph], LoadOptions::default())
+    }
+
+    /// [`load`](Self::load) with choices, and with a graph for each shape that samples may have. Requests of different shapes
+    /// never share a batch, and never wait for each other's.
+    pub fn load_with<G: Borrow<Graph>>(
+        &self,
+        name: impl Into<String>,
+        graphs: impl IntoIterator<Item = G>,
+        options: LoadOptions,
+    ) -> Result<Model, LoadError> {
         let name = name.into();
-        let compiled = self.device.compile(graph.borrow(), &self.options);
-        let program = compiled.map_err(|error| LoadError::Compile { name: name.clone(), error })?;
-        Ok(self.engine.load(name, program)?)
+        let programs = self.compile(&name, graphs)?;
+        Ok(self.engine.load_with(name, programs, options)?)
+    }
+
+    /// Has other graphs serve the model of this name: the same inputs, outputs and shapes, at least as large batches. No request
+    /// is lost or refused meanwhile, and handles to the model stay valid.
+    pub fn replace<G: Borrow<Graph>>(
+        &self,
+        name: &str,
+        graphs: impl IntoIterator<Item = G>,
+        options: LoadOptions,
+    ) -> Result<Model, LoadError> {
+        let programs = self.compile(name, graphs)?;
+        Ok(self.engine.replace(name, programs, options)?)
+    }
+
+    /// Accepts no more requests for the model of this name; those accepted are served. Whether there was one.
+    pub fn unload(&self, name: &str) -> bool {
+        self.engine.unload(name)
+    }
+
+    /// The model of this name, if it is loaded.
+    pub fn model(&self, name: &str) -> Option<Model> {
+        self.engine.model(name)
+    }
+
+    /// Changes the number of lanes; what they execute is not interrupted.
+    pub fn set_lanes(&self, lanes: usize) -> Result<(), BuildError> {
+        Ok(self.engine.set_lanes(lanes)?)
+    }
+
+    fn compile<G: Borrow<Graph>>(
+        &self,
+        name: &str,
+        graphs: impl IntoIterator<Item = G>,
+    ) -> Result<Vec<Arc<dyn Program>>, LoadError> {
+        let compile = |graph: G| {
+            let compiled = self.device.compile(graph.borrow(), &self.options);
+            compiled.map_err(|error| LoadError::Compile { name: name.to_string(), error })
+        };
+        graphs.into_iter().map(compile).collect()
     }
 
     /// The device.
@@ -101,6 +151,12 @@ impl Engine {
     /// What was counted so far, and what is in use now.
     pub fn statistics(&self) -> EngineStatistics {
         self.engine.statistics()
+    }
+
+    /// What the lanes executed since the last call, as far as [`Builder::trace`] allows it to be kept; nothing where that was not
+    /// asked for.
+    pub fn take_trace(&self) -> Trace {
+        self.engine.take_trace()
     }
 }
 
@@ -125,7 +181,32 @@ impl Builder {
 
     /// How many samples, of all models together, may wait. Requests beyond are refused at once.
     pub fn queue_samples(mut self, samples: usize) -> Self {
-        self.queue_samples = Some(samples);
+        self.engine = self.engine.queue_samples(samples);
+        self
+    }
+
+    /// How many bytes the inputs and outputs of what waits may take, of all models together. Requests beyond are refused at once.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.engine = self.engine.queue_bytes(bytes);
+        self
+    }
+
+    /// How long a request may have to wait by the measured costs. Requests that would wait longer are refused at once.
+    pub fn queue_time(mut self, time: Duration) -> Self {
+        self.engine = self.engine.queue_time(time);
+        self
+    }
+
+    /// How much time to spend, for each graph that is loaded, on measuring what its executions cost.
+    pub fn warm_up(mut self, time: Duration) -> Self {
+        self.engine = self.engine.warm_up(time);
+        self
+    }
+
+    /// Records what the lanes execute, for [`Engine::take_trace`]: of each lane the latest batches and requests, together at most
+    /// so many. Zero, which it is without a choice, records nothing and costs nothing.
+    pub fn trace(mut self, events: usize) -> Self {
+        self.engine = self.engine.trace(events);
         self
     }
 
@@ -142,10 +223,6 @@ impl Builder {
             Choice::Given(device) => device,
         };
         let lanes = self.lanes.unwrap_or_else(|| device.info().default_lanes);
-        let mut engine = paceline_engine::Engine::builder().lanes(lanes);
-        if let Some(samples) = self.queue_samples {
-            engine = engine.queue_samples(samples);
-        }
-        Ok(Engine { engine: engine.build()?, device, options: self.options })
+        Ok(Engine { engine: self.engine.lanes(lanes).build()?, device, options: self.options })
     }
 }

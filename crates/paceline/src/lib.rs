@@ -32,8 +32,9 @@ mod engine;
 
 pub use paceline_device_cpu as cpu;
 pub use paceline_engine::{
-    EngineStatistics, ExecutionError, InferError, InputError, Inputs, Model, ModelStatistics, Outputs,
-    Refusals, Request, SubmitError, Ticket,
+    Distribution, EngineStatistics, ExecutionError, InferError, InputError, Inputs, LaneStatistics, Late,
+    LoadOptions, Model, ModelStatistics, Outputs, Refusals, Release, Releases, Request, SubmitError, Ticket,
+    Trace, WarmUp, write_chrome,
 };
 pub use paceline_graph as graph;
 pub use paceline_graph::{DType, Graph, Tensor};

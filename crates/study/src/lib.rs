@@ -25,7 +25,7 @@ pub use catalog::{ModelEntry, PortEntry, catalog};
 pub use error::StudyError;
 pub use latency::Latencies;
 pub use modes::{Measurement, Point};
-pub use results::{DeviceRow, LatencyUs, Machine, Mode, Results, Row, SCHEMA};
+pub use results::{DeviceRow, EngineRow, LatencyUs, Machine, Mode, Results, Row, SCHEMA};
 pub use study::{Event, Study};
 pub use subject::{Subject, Weights};
 pub use suite::{CALLERS_BY_ITERATIONS, Scale, Suite, UnknownSuite};

@@ -1,9 +1,9 @@
 //! How a workload is called: the modes that are compared, and one measurement in one of them.
 
-use paceline_engine::Engine;
+use paceline_engine::{Engine, Model, Trace};
 
 use crate::measure::{Bare, Blocking, Clock, Length, Strip, Tally, drive, keep_in_flight};
-use crate::results::{Mode, Row};
+use crate::results::{EngineRow, Mode, Row};
 use crate::workload::Workload;
 use crate::{StudyError, Suite};
 
@@ -30,6 +30,8 @@ pub struct Measurement {
     pub row: Row,
     /// The first error of a call, where there was one.
     pub first_error: Option<String>,
+    /// What the engine's lanes executed, where there was an engine and a trace was asked for.
+    pub trace: Trace,
 }
 
 impl Point {
@@ -58,28 +60,37 @@ impl Point {
         Point { suite, mode: Mode::EngineAsync, callers: tickets, lanes, batch: 1, length }
     }
 
-    /// Measures.
-    pub(crate) fn measure(&self, workload: &Workload) -> Result<Measurement, StudyError> {
-        let tally = match self.mode {
-            Mode::Sequential | Mode::Threads | Mode::Batch => bare(workload, self)?,
-            Mode::Engine => {
-                let model = load(workload, self.lanes)?;
-                let callers = (0..self.callers).map(|index| Blocking::new(workload, &model, index));
-                drive(callers.collect(), self.length, Clock::Wall)?
-            }
-            Mode::EngineAsync => {
-                keep_in_flight(workload, &load(workload, self.lanes)?, self.callers, self.length)
-            }
-        };
-        Ok(self.row(workload.name(), tally))
+    /// Whether it is measured through the engine.
+    pub(crate) fn is_of_the_engine(&self) -> bool {
+        matches!(self.mode, Mode::Engine | Mode::EngineAsync)
     }
 
-    fn row(&self, model: &str, tally: Tally) -> Measurement {
+    /// Measures. Of each lane of an engine, at most so many events are kept for the trace.
+    pub(crate) fn measure(&self, workload: &Workload, events: usize) -> Result<Measurement, StudyError> {
+        if !self.is_of_the_engine() {
+            return Ok(self.measurement(workload, bare(workload, self)?));
+        }
+        let (engine, model) = load(workload, self.lanes, events)?;
+        let tally = if self.mode == Mode::EngineAsync {
+            keep_in_flight(workload, &model, self.callers, self.length)
+        } else {
+            let callers = (0..self.callers).map(|index| Blocking::new(workload, &model, index));
+            drive(callers.collect(), self.length, Clock::Wall)?
+        };
+        // The last callers have their answers before the lanes have counted them.
+        engine.drain();
+        let mut measurement = self.measurement(workload, tally);
+        measurement.row.engine = Some(EngineRow::new(&model.statistics(), &engine.statistics()));
+        measurement.trace = engine.take_trace();
+        Ok(measurement)
+    }
+
+    fn measurement(&self, workload: &Workload, tally: Tally) -> Measurement {
         let samples = tally.measured * self.batch as u64;
         let samples_per_s = tally.calls_per_s * self.batch as f64;
         let row = Row {
             suite: self.suite.to_string(),
-            model: model.to_string(),
+            model: workload.name().to_string(),
             mode: self.mode,
             callers: self.callers,
             lanes: self.lanes,
@@ -93,8 +104,9 @@ impl Point {
             completed: tally.completed,
             errors: tally.errors,
             wrong: tally.wrong,
+            engine: None,
         };
-        Measurement { row, first_error: tally.first_error }
+        Measurement { row, first_error: tally.first_error, trace: Trace::default() }
     }
 }
 
@@ -105,7 +117,7 @@ pub(crate) fn check_answers(
     lanes: usize,
     iterations: u64,
 ) -> Result<Tally, StudyError> {
-    let model = load(workload, lanes)?;
+    let (_engine, model) = load(workload, lanes, 0)?;
     let callers = (0..callers).map(|index| Blocking::new(workload, &model, index).alternating());
     drive(callers.collect(), Length::Calls(iterations), Clock::Wall)
 }
@@ -116,8 +128,9 @@ fn bare(workload: &Workload, point: &Point) -> Result<Tally, StudyError> {
     drive(callers.collect::<Result<_, _>>()?, point.length, Clock::InCalls)
 }
 
-/// The workload in a new engine.
-fn load(workload: &Workload, lanes: usize) -> Result<paceline_engine::Model, StudyError> {
-    let engine = Engine::builder().lanes(lanes).build()?;
-    Ok(engine.load(workload.name(), workload.program().clone())?)
+/// The workload in a new engine, which keeps so many events of each lane.
+fn load(workload: &Workload, lanes: usize, events: usize) -> Result<(Engine, Model), StudyError> {
+    let engine = Engine::builder().lanes(lanes).trace(events).build()?;
+    let model = engine.load(workload.name(), workload.program().clone())?;
+    Ok((engine, model))
 }

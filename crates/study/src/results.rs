@@ -1,8 +1,10 @@
 //! What a study measured, as `results.json` has it: schema `paceline.study/1`.
 
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use paceline_device::DeviceInfo;
+use paceline_engine::{Distribution, EngineStatistics, ModelStatistics, Release};
 use serde::{Deserialize, Serialize};
 
 use crate::{Measurement, Suite};
@@ -53,7 +55,7 @@ impl Results {
 
     /// Adds a measurement. Rows stand by suite, within a suite in the order in which they were measured.
     pub fn add(&mut self, measurement: &Measurement) {
-        let Measurement { row, first_error } = measurement;
+        let Measurement { row, first_error, .. } = measurement;
         let order = |row: &Row| Suite::ALL.iter().position(|suite| suite.name() == row.suite);
         let place = self.rows.partition_point(|earlier| order(earlier) <= order(row));
         self.rows.insert(place, row.clone());
@@ -70,7 +72,7 @@ impl Results {
 
     /// The content of `results.json`.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("results have no maps and no foreign types")
+        serde_json::to_string_pretty(self).expect("results have names as keys and no foreign types")
     }
 }
 
@@ -131,6 +133,50 @@ pub struct Row {
     pub errors: u64,
     /// Calls answered with another result than the same sample gives alone.
     pub wrong: u64,
+    /// What the engine counted, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineRow>,
+}
+
+/// What an engine counted while it was measured, its warm-up included.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineRow {
+    /// Samples of an average execution.
+    pub mean_batch: f64,
+    /// Executions.
+    pub executions: u64,
+    /// Executions by why their batch was released; reasons that did not occur are left out.
+    pub released: BTreeMap<String, u64>,
+    /// Time from acceptance to the start of execution, in microseconds: 0 for calls that ran in their caller's thread.
+    pub queue_us: LatencyUs,
+    /// Time of an execution, in microseconds.
+    pub execute_us: LatencyUs,
+    /// Samples that the device computed and nobody asked for.
+    pub padding: u64,
+    /// The share of the engine's life that its lanes were executing, from 0 to 1.
+    pub occupancy: f64,
+}
+
+impl EngineRow {
+    /// Of the only model of an engine.
+    pub(crate) fn new(model: &ModelStatistics, engine: &EngineStatistics) -> Self {
+        let released = model.released.iter().filter(|(_, count)| *count > 0);
+        let occupancies = engine.by_lane.iter().map(|lane| lane.occupancy());
+        EngineRow {
+            mean_batch: model.mean_batch(),
+            executions: model.released.total(),
+            released: released.map(|(release, count)| (release.to_string(), count)).collect(),
+            queue_us: (&model.queue_time).into(),
+            execute_us: (&model.execute_time).into(),
+            padding: model.padding,
+            occupancy: occupancies.sum::<f64>() / engine.by_lane.len().max(1) as f64,
+        }
+    }
+
+    /// The share of executions that ran in their caller's thread, from 0 to 1.
+    pub fn inline(&self) -> f64 {
+        self.released.get(Release::Inline.name()).copied().unwrap_or(0) as f64 / self.executions.max(1) as f64
+    }
 }
 
 /// How a model is called.
@@ -158,6 +204,13 @@ pub struct LatencyUs {
     pub p50: f64,
     /// 99th percentile.
     pub p99: f64,
+}
+
+impl From<&Distribution> for LatencyUs {
+    fn from(times: &Distribution) -> Self {
+        let us = |time: Duration| time.as_nanos() as f64 / 1e3;
+        LatencyUs { mean: us(times.mean()), p50: us(times.p50()), p99: us(times.p99()) }
+    }
 }
 
 impl Row {

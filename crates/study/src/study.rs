@@ -18,6 +18,9 @@ pub struct Study {
     pub scale: Scale,
     /// From which samples are drawn.
     pub seed: u64,
+    /// How many batches and requests may be kept for the traces of all measurements together: each lane of each gets an equal
+    /// share. Zero makes no traces.
+    pub trace: usize,
 }
 
 /// What a study tells while it runs.
@@ -52,6 +55,11 @@ pub enum Event<'a> {
 }
 
 impl Study {
+    /// Whether anything is measured through the engine.
+    pub fn has_engine(&self) -> bool {
+        self.suites.iter().any(|suite| suite.points(&self.scale).iter().any(Point::is_of_the_engine))
+    }
+
     /// Measures, operators and layers first, then model by model. What was measured comes as events, so that nothing is lost
     /// when something later fails.
     pub fn run(&self, device: &dyn Device, observer: &mut dyn FnMut(Event<'_>)) -> Result<(), StudyError> {
@@ -61,30 +69,37 @@ impl Study {
         let (of_models, of_cases): (Vec<Suite>, Vec<Suite>) =
             suites.into_iter().partition(|suite| suite.is_of_models());
         let cases: Vec<_> = of_cases.iter().map(|&suite| (suite, representatives(suite))).collect();
-        let points = |suite: Suite| suite.points(&self.scale).len();
-        let planned = cases.iter().map(|(suite, cases)| cases.len() * points(*suite)).sum::<usize>()
-            + of_models.iter().map(|&suite| points(suite) * self.subjects.len()).sum::<usize>();
-        observer(Event::Planned { points: planned });
+        let graphs: Vec<(Suite, usize)> = (cases.iter().map(|(suite, cases)| (*suite, cases.len())))
+            .chain(of_models.iter().map(|&suite| (suite, self.subjects.len())))
+            .collect();
+        let count = |of: fn(&Point) -> bool| -> usize {
+            let of_suite = |suite: Suite| suite.points(&self.scale).iter().filter(|point| of(point)).count();
+            graphs.iter().map(|&(suite, graphs)| graphs * of_suite(suite)).sum()
+        };
+        observer(Event::Planned { points: count(|_| true) });
+        let rings = count(Point::is_of_the_engine) * self.scale.lanes;
+        let events = (self.trace / rings.max(1)).max(usize::from(self.trace > 0));
 
         for (suite, cases) in &cases {
             for case in cases {
                 let prepare = || case_workload(device, case, self.seed, CALLERS_BY_ITERATIONS.0);
-                self.measure(&[*suite], case.subject(), prepare, observer)?;
+                self.measure(&[*suite], case.subject(), prepare, events, observer)?;
             }
         }
         for subject in self.subjects.iter().filter(|_| !of_models.is_empty()) {
             let prepare = || subject.workload(device, self.seed, self.max_batch());
-            self.measure(&of_models, subject.model.name(), prepare, observer)?;
+            self.measure(&of_models, subject.model.name(), prepare, events, observer)?;
         }
         Ok(())
     }
 
-    /// Measures one workload in these suites.
+    /// Measures one workload in these suites, and keeps so many events of each lane.
     fn measure(
         &self,
         suites: &[Suite],
         name: &str,
         prepare: impl FnOnce() -> Result<Workload, StudyError>,
+        events: usize,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), StudyError> {
         let points: Vec<Point> = suites.iter().flat_map(|suite| suite.points(&self.scale)).collect();
@@ -99,7 +114,7 @@ impl Study {
         };
         for point in points {
             observer(Event::Measuring { name, point: &point });
-            observer(Event::Measured(&point.measure(&workload)?));
+            observer(Event::Measured(&point.measure(&workload, events)?));
         }
         Ok(())
     }

@@ -110,12 +110,19 @@ fn measured(fault: Fault) -> Results {
             time: Duration::from_millis(10),
         },
         seed: 1,
+        trace: 2_000,
     };
     let mut results = Results::begin("0", "unknown", "test".into(), &ReferenceDevice.info());
     let (mut planned, mut left_out) = (0, 0);
     let observer = &mut |event: Event<'_>| match event {
         Event::Planned { points } => planned = points,
-        Event::Measured(measurement) => results.add(measurement),
+        Event::Measured(measurement) => {
+            let (row, trace) = (&measurement.row, &measurement.trace);
+            // Five measurements through the engine share the events.
+            assert!(trace.batches() + trace.requests() <= 2_000 / 5);
+            assert_eq!(trace.is_empty(), !matches!(row.mode, Mode::Engine | Mode::EngineAsync), "{row:?}");
+            results.add(measurement);
+        }
         Event::LeftOut { points, error } => {
             left_out += points;
             results.problems.push(error.to_string());
@@ -154,6 +161,16 @@ fn a_right_device_has_a_row_for_every_point_and_no_wrong_answer() {
         assert!(row.expected >= row.samples / row.batch as u64 && row.samples > 0, "{row:?}");
         let rate = row.samples as f64 / row.seconds;
         assert!((rate / row.samples_per_s - 1.0).abs() < 1e-9, "{row:?}");
+        let is_of_the_engine = matches!(row.mode, Mode::Engine | Mode::EngineAsync);
+        assert_eq!(row.engine.is_some(), is_of_the_engine, "{row:?}");
+        if let Some(engine) = &row.engine {
+            let samples = engine.mean_batch * engine.executions as f64;
+            assert!((samples - row.expected as f64).abs() < 1e-3, "{row:?}");
+            assert!(
+                engine.execute_us.p50 > 0.0 && engine.occupancy > 0.0 && engine.occupancy <= 1.0,
+                "{row:?}"
+            );
+        }
     }
 }
 
@@ -194,6 +211,7 @@ fn operators_and_layers_are_measured_by_name() {
             time: Duration::ZERO,
         },
         seed: 1,
+        trace: 0,
     };
     let mut rows: Vec<Row> = Vec::new();
     study

@@ -1,10 +1,14 @@
 //! Matrix products: with a weight that was packed when the graph was compiled, or with a computed right operand.
 
+use std::ops::Range;
+
 use paceline_graph::{Activation, Linear, Node};
 
 use super::{Lowering, Unsupported};
+use crate::division::ProductDivision;
 use crate::kernels::gemm::{GemmCall, RightPointer, Strides, tail_floats};
 use crate::kernels::pack::{PackedMatrix, panel_floats};
+use crate::kernels::set::KernelSet;
 use crate::nd::{Nd, Run};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
@@ -31,6 +35,7 @@ impl Lowering<'_> {
         let step = PackedProduct {
             packed,
             rows: nd,
+            rows_per_sample: x.shape[..x.rank() - 1].iter().product(),
             x: x.slot,
             bias: bias.as_ref().map(|b| b.slot),
             residual: residual.as_ref().map(|r| r.slot),
@@ -142,6 +147,8 @@ struct PackedProduct {
     packed: PackedMatrix,
     /// Rows of x, and of y, with which the residual is dense.
     rows: Nd<2>,
+    /// Rows of one sample.
+    rows_per_sample: usize,
     x: Slot,
     bias: Option<Slot>,
     residual: Option<Slot>,
@@ -149,31 +156,61 @@ struct PackedProduct {
     activation: Option<Activation>,
 }
 
-impl Step for PackedProduct {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl PackedProduct {
+    fn division(&self, kernels: &KernelSet, samples: usize) -> ProductDivision {
+        ProductDivision::of(kernels, [self.rows_per_sample * samples, self.packed.n, self.packed.k])
+    }
+
+    /// Computes some rows of every run, as `rows` says for a run's length, and some columns, from a panel's beginning on.
+    ///
+    /// # Safety
+    /// As for [`Step::run`], for these rows and columns.
+    unsafe fn compute(&self, frame: &Frame<'_>, rows: impl Fn(usize) -> Range<usize>, columns: Range<usize>) {
+        let PackedMatrix { n, k, .. } = self.packed;
+        debug_assert!(columns.start.is_multiple_of(frame.kernels.panel_columns) && columns.end <= n);
         self.rows.for_each_run(frame.samples, |Run { offsets, length, strides }| {
-            let rows = |stride| Strides { sample: 0, row: stride, column: 1 };
-            // SAFETY: the operands have rows of `k` and `n` elements at these strides.
+            let rows = rows(length);
+            let stride = |stride| Strides { sample: 0, row: stride, column: 1 };
+            let to = offsets[1] + rows.start * strides[1] + columns.start;
+            // SAFETY: the operands have rows of `k` and `n` elements at these strides, and panels before the first column
+            // are whole.
             unsafe {
                 (frame.kernels.gemm)(&GemmCall {
                     samples: 1,
-                    m: length,
-                    n: self.packed.n,
-                    k: self.packed.k,
-                    left: frame.at(self.x, offsets[0]),
-                    left_strides: rows(strides[0]),
+                    m: rows.len(),
+                    n: columns.len(),
+                    k,
+                    left: frame.at(self.x, offsets[0] + rows.start * strides[0]),
+                    left_strides: stride(strides[0]),
                     left_offsets: std::ptr::null(),
-                    left_row_floats: self.packed.k,
-                    right: RightPointer::Panels(self.packed.panels().as_ptr()),
-                    bias: frame.optional(self.bias, 0),
-                    residual: frame.optional(self.residual, offsets[1]),
-                    residual_strides: rows(strides[1]),
+                    left_row_floats: k,
+                    right: RightPointer::Panels(self.packed.panels().as_ptr().add(columns.start * k)),
+                    bias: frame.optional(self.bias, columns.start),
+                    residual: frame.optional(self.residual, to),
+                    residual_strides: stride(strides[1]),
                     activation: self.activation,
-                    out: frame.at(self.y, offsets[1]),
-                    out_strides: rows(strides[1]),
+                    out: frame.at(self.y, to),
+                    out_strides: stride(strides[1]),
                 });
             }
         });
+    }
+}
+
+impl Step for PackedProduct {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe { self.compute(frame, |length| 0..length, 0..self.packed.n) }
+    }
+
+    fn pieces(&self, kernels: &KernelSet, samples: usize) -> usize {
+        self.division(kernels, samples).pieces()
+    }
+
+    unsafe fn run_piece(&self, frame: &Frame<'_>, piece: usize) {
+        let division = self.division(frame.kernels, frame.samples);
+        // SAFETY: the caller's promise; no two pieces have rows and columns in common.
+        unsafe { self.compute(frame, |length| division.rows(piece, length), division.columns(piece)) }
     }
 }
 

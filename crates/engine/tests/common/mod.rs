@@ -1,4 +1,5 @@
 //! Shared by the tests of the engine.
+#![allow(dead_code, reason = "each of them uses a part")]
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};

@@ -15,7 +15,10 @@ pub(super) fn section(suite: Suite, rows: &[&Row]) -> String {
             "More callers",
             &format!(
                 "`threads`: n callers, each with a bare session and a thread. `engine`: n callers that wait for each answer \
-                 ({0}). `engine-async`: one thread with n tickets in flight ({0}).",
+                 ({0}). `engine-async`: one thread with n tickets in flight ({0}). The second table is what \
+                 the engine counted, its warm-up included. `batch`: samples of an average execution. `inline`: executions in \
+                 the thread of their caller. `busy`: time that the lanes were executing. `queue`, `p99`: median and 99th \
+                 percentile of the time from acceptance to execution; `execute`: median time of an execution; in microseconds.",
                 lanes(rows)
             ),
             rows,
@@ -72,7 +75,7 @@ fn scaling(title: &str, words: &str, rows: &[&Row]) -> String {
                 number(row.latency_us.p99),
             ]);
         }
-        let _ = write!(text, "\n### {model}\n\n{table}");
+        let _ = write!(text, "\n### {model}\n\n{table}{}", in_the_engine(model, rows));
         for row in rows.iter().filter(|row| row.model == model && !row.is_right()) {
             let _ = write!(
                 text,
@@ -85,6 +88,25 @@ fn scaling(title: &str, words: &str, rows: &[&Row]) -> String {
         }
     }
     text
+}
+
+/// What the engine did with one model's requests, a line a measurement; nothing without an engine.
+fn in_the_engine(model: &str, rows: &[&Row]) -> String {
+    let mut table = Table::new(["mode", ">n", ">batch", ">inline", ">busy", ">queue", ">p99", ">execute"]);
+    for row in rows.iter().filter(|row| row.model == model) {
+        let Some(engine) = &row.engine else { continue };
+        table.push([
+            mode(row.mode).to_string(),
+            row.callers.to_string(),
+            number(engine.mean_batch),
+            percent(engine.inline()),
+            percent(engine.occupancy),
+            number(engine.queue_us.p50),
+            number(engine.queue_us.p99),
+            number(engine.execute_us.p50),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { format!("\n{table}") }
 }
 
 /// A table a model, a line a parallelism.

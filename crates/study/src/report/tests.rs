@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::verify::Checked;
-use crate::{DeviceRow, LatencyUs, Machine, Mode, SCHEMA};
+use crate::{DeviceRow, EngineRow, LatencyUs, Machine, Mode, SCHEMA};
 
 fn row(suite: Suite, mode: Mode, callers: usize, batch: usize, samples_per_s: f64) -> Row {
     Row {
@@ -21,6 +21,19 @@ fn row(suite: Suite, mode: Mode, callers: usize, batch: usize, samples_per_s: f6
         completed: 400,
         errors: 0,
         wrong: 0,
+        engine: matches!(mode, Mode::Engine | Mode::EngineAsync).then(counted),
+    }
+}
+
+fn counted() -> EngineRow {
+    EngineRow {
+        mean_batch: 3.25,
+        executions: 4,
+        released: [("inline".to_string(), 1), ("share".to_string(), 3)].into(),
+        queue_us: LatencyUs { mean: 20.0, p50: 12.5, p99: 345.0 },
+        execute_us: LatencyUs { mean: 20.0, p50: 17.0, p99: 18.0 },
+        padding: 0,
+        occupancy: 0.875,
     }
 }
 
@@ -77,6 +90,7 @@ fn ratios_are_to_the_sequential_row_of_the_same_suite() {
             "| mlp | 400/400 | 9.00 | 9.00 | 250 | ok |",
             "| threads | 2 | 1 | 1,900 | 1.90x | 95 % | 9.00 | 1,234 |",
             "(2 lanes). `engine-async`",
+            "| engine-async | 64 | 3.25 | 25 % | 88 % | 12.5 | 345 | 17.0 |",
             "| batch | 1 | 64 | 10,000 | 5.00x | 8 % |",
             "### mlp: sequential 1,000 samples/s",
             "| 2 | 1,800 | 1.80x | 2,400 | 2.40x | 1,700 | 1.70x | ok |",
@@ -91,6 +105,10 @@ fn tables_fit_a_terminal() {
         row.samples_per_s *= 1e3;
         row.callers = if row.callers == 8 { 1024 } else { row.callers };
         row.latency_us = LatencyUs { mean: 1e4, p50: 12_345.0, p99: 99_999.0 };
+        if let Some(engine) = &mut row.engine {
+            (engine.queue_us, engine.execute_us) = (row.latency_us, row.latency_us);
+            (engine.mean_batch, engine.occupancy) = (999.9, 1.0);
+        }
         row.model = "nn.TransformerEncoderLayer".into();
     }
     for line in markdown(&results(rows)).lines().filter(|line| line.starts_with('|')) {
@@ -168,13 +186,23 @@ fn results_survive_json() {
     assert!(json.contains(r#""mode": "engine-async""#) && !json.contains("problems"));
     let parsed: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed, results);
+    let before = r#"{"mean": 1, "p50": 1, "p99": 1}"#;
+    let before = format!(
+        r#"{{"suite": "ops", "model": "m", "mode": "engine", "callers": 1, "lanes": 1, "workers": 0, "batch": 1, "samples": 1,
+        "seconds": 1, "samples_per_s": 1, "latency_us": {before}, "expected": 1, "completed": 1, "errors": 0, "wrong": 0}}"#
+    );
+    assert_eq!(
+        serde_json::from_str::<Row>(&before).unwrap().engine,
+        None,
+        "rows of earlier versions are read"
+    );
 }
 
 #[test]
 fn rows_stand_by_suite() {
     let mut results = results(Vec::new());
     for row in [9, 2, 0, 6, 3, 1].map(|index| study()[index].clone()) {
-        results.add(&crate::Measurement { row, first_error: None });
+        results.add(&crate::Measurement { row, first_error: None, trace: Default::default() });
     }
     let order: Vec<_> = results.rows.iter().map(|row| (row.suite.as_str(), row.mode)).collect();
     let expected = [
