@@ -352,8 +352,9 @@ impl Dispatch {
         parts: SmallVec<[Part; 1]>,
         request: &Arrival,
     ) -> Result<Place, Refusal> {
-        if request.samples > self.bounds.samples {
-            return Err(Refusal::TooLarge { limit: self.bounds.samples });
+        if request.samples > self.bounds.samples || request.bytes > self.bounds.bytes {
+            let by_bytes = self.bounds.bytes / (request.bytes / request.samples.max(1)).max(1);
+            return Err(Refusal::TooLarge { limit: self.bounds.samples.min(by_bytes) });
         }
         let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
         let mut state = lock(&self.state);
