@@ -264,10 +264,12 @@ fn fill<E>(line: &Line<'_, E>, load: Load, now: Nanos, verdicts: &mut Vec<Verdic
 where
     E: Iterator<Item = Entry> + Clone,
 {
-    let share = load.share();
-    let limit = line.max_samples.min(share).min(line.waiting);
+    // What waited for company is not divided among the lanes again.
+    let share = if line.max_delay > 0 { usize::MAX } else { load.share() };
     let first = line.entries.clone().next().map_or(1, |entry| entry.samples);
-    let limit = line.stretched(limit.max(first), load.busy);
+    let limit = line.max_samples.min(share).min(line.waiting).max(first);
+    let limit = line.stretched(limit, load.busy);
+    let mean_ns = |samples| line.costs.predict(samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
     let mut sizes: SmallVec<[Size; 64]> = line
         .costs
         .frontier(load.busy)
@@ -275,21 +277,21 @@ where
         .skip_while(|&(samples, _)| samples < first)
         .map(|(samples, Cost { mean_ns, .. })| Size { samples, mean_ns, just_in_time: 0 })
         .collect();
-    let mean_ns = line.costs.predict(limit, load.busy).map_or(0.0, |cost| cost.mean_ns);
-    sizes.push(Size { samples: limit, mean_ns, just_in_time: 0 });
+    sizes.push(Size { samples: limit, mean_ns: mean_ns(limit), just_in_time: 0 });
+    // The first request alone, where nothing else is as quick: it is left only for a size that answers more.
+    if mean_ns(first) < sizes[0].mean_ns {
+        sizes.insert(0, Size { samples: first, mean_ns: mean_ns(first), just_in_time: 0 });
+    }
 
     let strict = line.late == Late::Reject;
     let walked = line.max_samples.saturating_mul(2);
     let is_late = |entry: &Entry| {
-        entry.deadline < NEVER && {
-            let alone = line.costs.predict(entry.samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
-            entry.deadline < now.saturating_add(alone as Nanos)
-        }
+        entry.deadline < NEVER && entry.deadline < now.saturating_add(mean_ns(entry.samples) as Nanos)
     };
     let mut hurried = false;
     if strict {
         let mut seen = 0;
-        for entry in line.entries.clone().take_while(|entry| {
+        for entry in line.entries.clone().take(MAX_WALK).take_while(|entry| {
             seen += entry.samples;
             seen <= walked || seen == entry.samples
         }) {
@@ -338,8 +340,8 @@ where
     } else {
         Release::Share
     };
-    let predicted = line.costs.predict(taken, load.busy).map_or(0, |cost| cost.mean_ns as Nanos);
-    Take { line: line.index, samples: taken, release, predicted: if taken == 0 { 0 } else { predicted } }
+    let predicted = if taken == 0 { 0 } else { mean_ns(taken) as Nanos };
+    Take { line: line.index, samples: taken, release, predicted }
 }
 
 /// The size that makes the most samples per second; of those that make nearly as many, the largest whose execution is short, or
@@ -372,3 +374,6 @@ fn best_in_time(sizes: &[Size]) -> (Size, bool) {
     let last = sizes[sizes.len() - 1].samples;
     (best, best.samples < last && best.just_in_time > 0)
 }
+
+#[cfg(test)]
+mod tests;

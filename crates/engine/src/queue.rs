@@ -468,3 +468,6 @@ impl<T> Queue<T> {
 
 /// Nobody is told to come back sooner.
 const MIN_RETRY_NS: Nanos = 1_000_000;
+
+#[cfg(test)]
+mod tests;
