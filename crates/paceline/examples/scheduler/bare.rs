@@ -44,7 +44,6 @@ impl Bare {
 /// What executions of one size give on all lanes at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
-    pub size: usize,
     /// All lanes together.
     pub samples_per_s: f64,
     /// Mean time of an execution.
@@ -79,7 +78,7 @@ fn point(subject: &Subject, size: usize, time: Duration) -> Result<Point> {
     let samples_per_s =
         counts.iter().map(|&(done, took)| f64::from(done) * size as f64 / took.as_secs_f64()).sum();
     let (done, took) = counts.iter().fold((0, Duration::ZERO), |(n, t), &(done, took)| (n + done, t + took));
-    Ok(Point { size, samples_per_s, time: took / done.max(1) })
+    Ok(Point { samples_per_s, time: took / done.max(1) })
 }
 
 /// The best samples per second of a sweep, among executions of at most `limit`.

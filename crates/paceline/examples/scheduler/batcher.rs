@@ -51,9 +51,9 @@ impl Batcher {
         let sessions: Vec<[Bare; 2]> = (0..subject.lanes).map(|_| open()).collect::<Result<_>>()?;
         let spawn = |mut sessions: [Bare; 2]| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.serve(&mut sessions))
+            thread::Builder::new().name("batcher".into()).spawn(move || shared.serve(&mut sessions))
         };
-        let lanes = sessions.into_iter().map(spawn).collect();
+        let lanes = sessions.into_iter().map(spawn).collect::<Result<_, _>>()?;
         Ok(Batcher { shared, lanes })
     }
 

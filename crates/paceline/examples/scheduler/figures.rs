@@ -24,8 +24,7 @@ pub struct Plan {
 /// The window of the fixed-window batcher.
 const WINDOW: Duration = Duration::from_millis(5);
 
-/// Two shapes at random, as many of each, so many requests in flight as fill a batch of each on every lane: against the batcher
-/// that takes prefixes.
+/// Two shapes at random, as many of each, with 128 requests in flight: against the batcher that takes prefixes.
 pub fn two_shapes(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
     let new = |what| Figure::new("two shapes", subject, what);
     let mut ratio = new("samples/s: engine / prefix batcher").asked(Asked::AtLeast(1.9));
@@ -200,7 +199,9 @@ pub fn predicted(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
         let server = Server::Engine(&engine);
         let lone_caller =
             || drop(pausing_callers(subject, server, 1, Duration::from_micros(500), plan.slice));
-        let keep = |tickets| drop(closed_loop(subject, server, tickets, plan.slice, |_| 0));
+        let keep = |tickets| {
+            closed_loop(subject, server, tickets, plan.slice, |_| 0);
+        };
         lone.add(accuracy(&engine, 1, lone_caller));
         eight.add(accuracy(&engine, subject.lanes, || keep(8)));
         full.add(accuracy(&engine, subject.lanes, || keep(128)));

@@ -37,8 +37,6 @@ static BUSY: [(usize, Duration); 6] =
 /// What is served.
 pub struct Subject {
     pub name: String,
-    /// Whether the device is the host's cores, which callers and generators then share with it.
-    pub on_cores: bool,
     pub lanes: usize,
     pub max_batch: usize,
     /// Of two shapes.
@@ -98,8 +96,7 @@ impl Subject {
         let mut both = |program| Ok::<_, anyhow::Error>((tensors(program, 1)?, tensors(program, LARGE)?));
         let inputs = [both(&programs[0])?, both(&programs[1])?];
         let input = programs[0].signature().inputs[0].name.clone();
-        let on_cores = name != "sleeping";
-        Ok(Subject { name: name.into(), on_cores, lanes, max_batch, programs, inputs, input })
+        Ok(Subject { name: name.into(), lanes, max_batch, programs, inputs, input })
     }
 
     /// The name of the input.
