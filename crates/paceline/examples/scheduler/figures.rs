@@ -33,7 +33,7 @@ pub fn two_shapes(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
     let mut rate = new("samples/s of the engine");
     let in_flight = 128;
     for round in 0..plan.rounds {
-        let mut measure = |server: Server<'_>, kind: usize| {
+        let measure = |server: Server<'_>, kind: usize| {
             let mut random = ChaCha8Rng::seed_from_u64(round as u64);
             closed_loop(subject, server, in_flight, plan.slice, |index| match kind {
                 0 => random.random_range(0..2),
