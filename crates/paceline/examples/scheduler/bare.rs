@@ -44,6 +44,7 @@ impl Bare {
 /// What executions of one size give on all lanes at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
+    size: usize,
     /// All lanes together.
     pub samples_per_s: f64,
     /// Mean time of an execution.
@@ -78,7 +79,13 @@ fn point(subject: &Subject, size: usize, time: Duration) -> Result<Point> {
     let samples_per_s =
         counts.iter().map(|&(done, took)| f64::from(done) * size as f64 / took.as_secs_f64()).sum();
     let (done, took) = counts.iter().fold((0, Duration::ZERO), |(n, t), &(done, took)| (n + done, t + took));
-    Ok(Point { samples_per_s, time: took / done.max(1) })
+    Ok(Point { size, samples_per_s, time: took / done.max(1) })
+}
+
+/// The best point of a sweep measured again.
+pub fn best_again(subject: &Subject, points: &[Point], time: Duration) -> Result<f64> {
+    let best = points.iter().max_by(|a, b| a.samples_per_s.total_cmp(&b.samples_per_s));
+    Ok(point(subject, best.map_or(1, |best| best.size), time)?.samples_per_s)
 }
 
 /// The best samples per second of a sweep, among executions of at most `limit`.

@@ -3,62 +3,87 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use std::sync::Arc;
-
 use paceline::Model;
-use paceline::seam::BatchSizes;
 use paceline::seam::fake::{FakeProgram, Latency, rows};
+use paceline::seam::{BatchSizes, Program};
 use paceline_engine::Engine;
 
+use crate::bare::Bare;
 use crate::figures::Plan;
 use crate::load::{process_cpu, request};
 use crate::report::{Asked, Figure};
 use crate::subject::Subject;
 
-/// CPU time for each request with 64 tickets in flight, of which the making of the request is not the engine's.
+/// CPU time for each request with 64 tickets in flight, beyond that of making the requests, and of as many executions of the
+/// same size by bare sessions on as many threads.
 pub fn per_ticket(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
     const TICKETS: usize = 64;
     let new = |what: &str| Figure::new("cost of scheduling", subject, what);
     let mut figures = Vec::new();
     let nothing = Latency::NONE;
     let sleeping = Latency::sleep(Duration::from_micros(500), Duration::ZERO);
-    for (device, latency, lanes, asked) in [
-        ("a device that computes nothing, 1 lane", nothing, 1, true),
-        ("a device that computes nothing, 2 lanes", nothing, 2, true),
-        ("a device that sleeps 500 us, 2 lanes", sleeping, 2, true),
+    for (device, latency, lanes) in [
+        ("a device that computes nothing, 1 lane", nothing, 1),
+        ("a device that computes nothing, 2 lanes", nothing, 2),
+        ("a device that sleeps 500 us, 2 lanes", sleeping, 2),
     ] {
-        let mut each = new(&format!("us of CPU a request, {device}"));
-        if asked {
-            each = each.asked(Asked::AtMost(1.0));
-        }
+        let mut each = new(&format!("us of CPU a request, {device}")).asked(Asked::AtMost(1.0));
+        let mut kernel = new(&format!("part of all that is the kernel's, {device}"));
+        let mut bare = new(&format!("us of CPU a request of the bare sessions, {device}"));
         let mut batch = new(&format!("mean batch, {device}"));
         for _ in 0..plan.rounds {
-            let model = serve(lanes, latency)?;
+            let program = FakeProgram::new(rows(64)).latency(latency).batch_sizes(BatchSizes::UpTo(256));
+            let program: Arc<dyn Program> = Arc::new(program);
+            let engine = Engine::builder().lanes(lanes).build()?;
+            let model = engine.load("nothing", Arc::clone(&program))?;
             run(subject, &model, TICKETS, plan.slice / 4);
-            let before = model.statistics();
+            let (before, in_kernel) = (model.statistics(), kernel_share());
             let (requests, cpu) = run(subject, &model, TICKETS, plan.slice);
-            let after = model.statistics();
-            let making = making(subject, requests);
-            each.add((cpu.saturating_sub(making)).as_secs_f64() * 1e6 / requests as f64);
-            batch.add(
-                (after.samples - before.samples) as f64
-                    / (after.executions - before.executions).max(1) as f64,
-            );
+            let (after, in_kernel) = (model.statistics(), kernel_share() - in_kernel);
+            let executions = (after.executions - before.executions).max(1);
+            let mean = requests as f64 / executions as f64;
+            let device =
+                executions_alone(subject, &program, lanes, mean.round() as usize, executions as usize)?;
+            let own = cpu.saturating_sub(making(subject, requests)).saturating_sub(device);
+            each.add(own.as_secs_f64() * 1e6 / requests as f64);
+            kernel.add(in_kernel.as_secs_f64() / cpu.as_secs_f64());
+            bare.add(device.as_secs_f64() * 1e6 / requests as f64);
+            batch.add(mean);
         }
-        figures.extend([each, batch]);
+        figures.extend([each, kernel, bare, batch]);
     }
     Ok(figures)
 }
 
-fn serve(lanes: usize, latency: Latency) -> Result<Model> {
-    let program = FakeProgram::new(rows(64)).latency(latency).batch_sizes(BatchSizes::UpTo(256));
-    let engine = Engine::builder().lanes(lanes).build()?;
-    Ok(engine.load("nothing", Arc::new(program))?)
+/// The CPU time of so many executions of bare sessions, on as many threads as there are lanes.
+fn executions_alone(
+    subject: &Subject,
+    program: &Arc<dyn Program>,
+    lanes: usize,
+    samples: usize,
+    executions: usize,
+) -> Result<Duration> {
+    let mut sessions: Vec<Bare> = (0..lanes).map(|_| Bare::open(program)).collect::<Result<_>>()?;
+    let cpu = process_cpu();
+    let run = |bare: &mut Bare| {
+        for _ in 0..executions / lanes {
+            bare.execute((0..samples).map(|index| (subject.input(0, 1, index), 1)));
+        }
+    };
+    thread::scope(|scope| sessions.iter_mut().for_each(|bare| drop(scope.spawn(|| run(bare)))));
+    Ok(process_cpu() - cpu)
+}
+
+/// CPU time of the process in the kernel, to a hundredth of a second.
+fn kernel_share() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(12)?.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.unwrap_or(0))
 }
 
 /// Requests answered, and the CPU time that all threads took meanwhile.

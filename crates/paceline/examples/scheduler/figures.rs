@@ -1,6 +1,7 @@
 //! What is measured, a function for each figure; each takes what it compares in turns, round after round.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use paceline::Model;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::bare::{best, sweep};
+use crate::bare::{best, best_again, sweep};
 use crate::batcher::Batcher;
 use crate::load::{SINGLE, Server, Wanted, closed_loop, open_loop, pause, pausing_callers, quantile};
 use crate::report::{Asked, Figure};
@@ -116,6 +117,7 @@ pub fn overload(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
     let new = |what| Figure::new("overload", subject, what);
     let mut goodput = new("goodput / best samples/s of bare sessions").asked(Asked::AtLeast(0.9));
     let mut possible = new("the same / best of executions of at most half the deadline");
+    let mut beside = new("the same / best of bare sessions beside a generator that only makes the requests");
     let mut of_tickets = new("the same / 128 tickets in flight");
     let mut capacity = new("best samples/s of bare sessions");
     let mut offered = new("offered / best samples/s of bare sessions");
@@ -128,6 +130,11 @@ pub fn overload(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
         let points = sweep(subject, plan.slice / 16)?;
         let (best_of_all, lone) = (best(&points, Duration::MAX), points[0].time);
         let limit = lone * 5;
+        let made = |time| open_loop(subject, Server::Nobody, 1.5 * best_of_all, time, None, |_| SINGLE);
+        let beside_generator = thread::scope(|scope| {
+            scope.spawn(|| made(plan.slice / 2));
+            best_again(subject, &points, plan.slice / 2)
+        })?;
         let engine = subject.serve(1)?;
         let server = Server::Engine(&engine);
         let tickets = closed_loop(subject, server, 128, plan.slice / 2, |_| 0);
@@ -135,6 +142,7 @@ pub fn overload(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
         drop(engine);
         goodput.add(tally.goodput(limit) / best_of_all);
         possible.add(tally.goodput(limit) / best(&points, limit / 2));
+        beside.add(tally.goodput(limit) / beside_generator);
         of_tickets.add(tally.goodput(limit) / tickets);
         capacity.add(best_of_all);
         offered.add(tally.offered() / best_of_all);
@@ -148,7 +156,9 @@ pub fn overload(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
             figure.add(tally.goodput(limit) / best_of_all);
         }
     }
-    Ok(vec![goodput, possible, of_tickets, capacity, offered, late, generator, limit_us, window, prefix])
+    Ok(vec![
+        goodput, possible, beside, of_tickets, capacity, offered, late, generator, limit_us, window, prefix,
+    ])
 }
 
 /// One request in twenty has sixteen samples, and the others one, against singles only; at 40 % of capacity.

@@ -6,6 +6,7 @@
 //! when it is sent, and the rate that counts is that of the requests that were sent.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -29,6 +30,8 @@ const TICK: Duration = Duration::from_micros(100);
 pub enum Server<'a> {
     Engine(&'a Model),
     Batcher(&'a Batcher),
+    /// Nobody: requests are made and dropped. What is left of the cores is what the others could have.
+    Nobody,
 }
 
 /// One request of the load.
@@ -128,16 +131,13 @@ struct Flight<'a> {
 impl Flight<'_> {
     fn send(&mut self, Wanted { shape, samples }: Wanted, deadline: Option<Duration>) {
         self.sent += 1;
-        let model = match self.server {
-            Server::Batcher(batcher) => {
-                let call = Call::new(samples, None);
-                batcher.send(Arc::clone(&call), shape, self.sent);
-                return self.pending.push_back((call, None));
-            }
-            Server::Engine(model) => model,
-        };
-        let request = request(self.subject, shape, samples, self.sent);
         let call = Call::new(samples, None);
+        if let Server::Batcher(batcher) = self.server {
+            batcher.send(Arc::clone(&call), shape, self.sent);
+            return self.pending.push_back((call, None));
+        }
+        let request = request(self.subject, shape, samples, self.sent);
+        let Server::Engine(model) = self.server else { return drop(black_box(request)) };
         let request = match deadline {
             Some(deadline) => request.deadline(call.sent + deadline),
             None => request,
@@ -200,6 +200,7 @@ pub fn closed_loop(
             batcher.send(Arc::clone(&call), pick(index), index);
             Pending::Call(call)
         }
+        Server::Nobody => unreachable!("nobody answers"),
     };
     let take = |pending: Pending| match pending {
         Pending::Ticket(ticket) => drop(ticket.wait().expect("it is computed")),
@@ -255,6 +256,7 @@ pub fn pausing_callers(
                     batcher.send(Arc::clone(&call), 0, times.len());
                     call.wait()
                 }
+                Server::Nobody => unreachable!("nobody answers"),
             };
             times.push(took);
         }

@@ -32,7 +32,7 @@ static SLEEPING: [(usize, Duration); 6] =
     [(1, us(2000)), (8, us(2200)), (16, us(2600)), (32, us(3600)), (64, us(6000)), (128, us(12_000))];
 /// A device that is the host's cores, with the costs of `mlp` on one of this project's machines.
 static BUSY: [(usize, Duration); 6] =
-    [(1, us(280)), (8, us(380)), (16, us(520)), (32, us(860)), (64, us(1600)), (128, us(3200))];
+    [(1, us(276)), (8, us(276)), (14, us(380)), (15, us(456)), (20, us(512)), (64, us(1568))];
 
 /// What is served.
 pub struct Subject {
