@@ -183,12 +183,30 @@ impl<T> Queue<T> {
     }
 
     /// Takes note of an execution, and of the lanes' time that the model had beyond what was predicted.
-    pub(crate) fn record(&mut self, line: usize, samples: usize, busy: usize, predicted: Nanos, took: Nanos) {
+    pub(crate) fn record(
+        &mut self,
+        line: usize,
+        samples: usize,
+        busy: usize,
+        predicted: Nanos,
+        took: Nanos,
+        helped: bool,
+    ) {
         let Some(waiting) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
-        waiting.costs.record(samples, busy, took);
+        if !helped {
+            waiting.costs.record(samples, busy, took);
+        }
         let share = &mut self.models[waiting.options.model];
         let weight = u64::from(share.weight);
         share.service = (share.service + took / weight).saturating_sub(predicted / weight);
+    }
+
+    /// Counts lane time that is about to be spent on a request of this line that did not wait.
+    pub(crate) fn charge(&mut self, line: usize, predicted: Nanos) {
+        let Some(waiting) = self.lines.get(line).and_then(Option::as_ref) else { return };
+        let share = &mut self.models[waiting.options.model];
+        share.service = share.service.max(self.service);
+        share.service += predicted / u64::from(share.weight);
     }
 
     /// How long an entry of this line may wait for company.
