@@ -372,3 +372,6 @@ fn best_in_time(sizes: &[Size]) -> (Size, bool) {
     let last = sizes[sizes.len() - 1].samples;
     (best, best.samples < last && best.just_in_time > 0)
 }
+
+#[cfg(test)]
+mod timing;
