@@ -67,6 +67,8 @@ pub(crate) struct Line<'a, E> {
     pub(crate) max_delay: Nanos,
     pub(crate) late: Late,
     pub(crate) costs: &'a CostTable,
+    /// Whether any of them has a deadline.
+    pub(crate) hurried: bool,
     /// The requests, in the order in which they are due; at least one.
     pub(crate) entries: E,
 }
@@ -255,6 +257,8 @@ impl<E> Line<'_, E> {
 struct Size {
     samples: usize,
     mean_ns: f64,
+    /// When an execution of this size that begins now ends.
+    end: Nanos,
     /// Samples waiting that an execution of this size, and of no larger one, answers in time.
     just_in_time: usize,
 }
@@ -273,22 +277,27 @@ where
         .frontier(load.busy)
         .take_while(|&(samples, _)| samples < limit)
         .skip_while(|&(samples, _)| samples < first)
-        .map(|(samples, Cost { mean_ns, .. })| Size { samples, mean_ns, just_in_time: 0 })
+        .map(|(samples, Cost { mean_ns, .. })| Size::new(samples, mean_ns, now))
         .collect();
     let mean_ns = line.costs.predict(limit, load.busy).map_or(0.0, |cost| cost.mean_ns);
-    sizes.push(Size { samples: limit, mean_ns, just_in_time: 0 });
+    sizes.push(Size::new(limit, mean_ns, now));
 
     let strict = line.late == Late::Reject;
     let walked = line.max_samples.saturating_mul(2);
-    let is_late = |entry: &Entry| {
+    // Most entries have as many samples as the one before: its time is not looked up again.
+    let mut known = (0, 0);
+    let mut is_late = |entry: &Entry| {
         entry.deadline < NEVER && {
-            let alone = line.costs.predict(entry.samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
-            entry.deadline < now.saturating_add(alone as Nanos)
+            if known.0 != entry.samples {
+                let alone = line.costs.predict(entry.samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
+                known = (entry.samples, now.saturating_add(alone as Nanos));
+            }
+            entry.deadline < known.1
         }
     };
     let mut hurried = false;
-    if strict {
-        let mut seen = 0;
+    if strict && line.hurried {
+        let (mut seen, mut near) = (0, 0);
         for entry in line.entries.clone().take_while(|entry| {
             seen += entry.samples;
             seen <= walked || seen == entry.samples
@@ -297,15 +306,18 @@ where
             if is_late(&entry) {
                 continue;
             }
-            let in_time = |size: &&mut Size| now.saturating_add(size.mean_ns as Nanos) <= entry.deadline;
-            if let Some(size) = sizes.iter_mut().rev().find(in_time) {
+            if let Some(size) = largest_in_time(&mut sizes, entry.deadline, &mut near) {
                 size.just_in_time += entry.samples;
+            }
+            // Those that follow are due later, and there are enough for any size.
+            if sizes[sizes.len() - 1].just_in_time >= limit {
+                break;
             }
         }
     }
     let alone = load.running == 0 && line.waiting <= limit;
     let (target, hindered) = if hurried { best_in_time(&sizes) } else { (best_rate(&sizes, alone), false) };
-    let finish = now.saturating_add(target.mean_ns as Nanos);
+    let finish = target.end;
     let (mut taken, mut seen, mut took_all) = (0, 0, true);
     for entry in line.entries.clone() {
         seen += entry.samples;
@@ -340,6 +352,27 @@ where
     };
     let predicted = line.costs.predict(taken, load.busy).map_or(0, |cost| cost.mean_ns as Nanos);
     Take { line: line.index, samples: taken, release, predicted: if taken == 0 { 0 } else { predicted } }
+}
+
+impl Size {
+    fn new(samples: usize, mean_ns: f64, now: Nanos) -> Self {
+        Size { samples, mean_ns, end: now.saturating_add(mean_ns as Nanos), just_in_time: 0 }
+    }
+}
+
+/// The largest of the sizes whose execution ends by then. Their ends ascend, but perhaps for the last. `near` is where it was
+/// found for the entry before, whose deadline is often as near.
+fn largest_in_time<'s>(sizes: &'s mut [Size], deadline: Nanos, near: &mut usize) -> Option<&'s mut Size> {
+    let (last, others) = sizes.split_last_mut()?;
+    if last.end <= deadline {
+        return Some(last);
+    }
+    let is_near = others.get(*near).is_some_and(|size| size.end <= deadline)
+        && others.get(*near + 1).is_none_or(|next| next.end > deadline);
+    if !is_near {
+        *near = others.partition_point(|size| size.end <= deadline).checked_sub(1)?;
+    }
+    others.get_mut(*near)
 }
 
 /// The size that makes the most samples per second; of those that make nearly as many, the largest whose execution is short, or

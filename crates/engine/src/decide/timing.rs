@@ -73,6 +73,7 @@ fn decide_takes() {
                 max_delay: 0,
                 late: Late::Reject,
                 costs: &costs,
+                hurried: deadlines,
                 entries: entries.values().copied(),
             });
             black_box(decide(views, black_box(load), 0, &mut verdicts));
