@@ -67,6 +67,8 @@ pub(crate) struct Line<'a, E> {
     pub(crate) max_delay: Nanos,
     pub(crate) late: Late,
     pub(crate) costs: &'a CostTable,
+    /// Whether any of them has a deadline.
+    pub(crate) hurried: bool,
     /// The requests, in the order in which they are due; at least one.
     pub(crate) entries: E,
 }
@@ -255,6 +257,8 @@ impl<E> Line<'_, E> {
 struct Size {
     samples: usize,
     mean_ns: f64,
+    /// When an execution of this size that begins now ends.
+    end: Nanos,
     /// Samples waiting that an execution of this size, and of no larger one, answers in time.
     just_in_time: usize,
 }
@@ -275,22 +279,29 @@ where
         .frontier(load.busy)
         .take_while(|&(samples, _)| samples < limit)
         .skip_while(|&(samples, _)| samples < first)
-        .map(|(samples, Cost { mean_ns, .. })| Size { samples, mean_ns, just_in_time: 0 })
+        .map(|(samples, Cost { mean_ns, .. })| Size::new(samples, mean_ns, now))
         .collect();
-    sizes.push(Size { samples: limit, mean_ns: mean_ns(limit), just_in_time: 0 });
+    sizes.push(Size::new(limit, mean_ns(limit), now));
     // The first request alone, where nothing else is as quick: it is left only for a size that answers more.
     if mean_ns(first) < sizes[0].mean_ns {
-        sizes.insert(0, Size { samples: first, mean_ns: mean_ns(first), just_in_time: 0 });
+        sizes.insert(0, Size::new(first, mean_ns(first), now));
     }
 
     let strict = line.late == Late::Reject;
     let walked = line.max_samples.saturating_mul(2);
-    let is_late = |entry: &Entry| {
-        entry.deadline < NEVER && entry.deadline < now.saturating_add(mean_ns(entry.samples) as Nanos)
+    // Most entries have as many samples as the one before: its time is not looked up again.
+    let mut known = (0, 0);
+    let mut is_late = |entry: &Entry| {
+        entry.deadline < NEVER && {
+            if known.0 != entry.samples {
+                known = (entry.samples, now.saturating_add(mean_ns(entry.samples) as Nanos));
+            }
+            entry.deadline < known.1
+        }
     };
     let mut hurried = false;
-    if strict {
-        let mut seen = 0;
+    if strict && line.hurried {
+        let (mut seen, mut near) = (0, 0);
         for entry in line.entries.clone().take(MAX_WALK).take_while(|entry| {
             seen += entry.samples;
             seen <= walked || seen == entry.samples
@@ -299,15 +310,18 @@ where
             if is_late(&entry) {
                 continue;
             }
-            let in_time = |size: &&mut Size| now.saturating_add(size.mean_ns as Nanos) <= entry.deadline;
-            if let Some(size) = sizes.iter_mut().rev().find(in_time) {
+            if let Some(size) = largest_in_time(&mut sizes, entry.deadline, &mut near) {
                 size.just_in_time += entry.samples;
+            }
+            // Those that follow are due later, and there are enough for any size.
+            if sizes[sizes.len() - 1].just_in_time >= limit {
+                break;
             }
         }
     }
     let alone = load.running == 0 && line.waiting <= limit;
     let (target, hindered) = if hurried { best_in_time(&sizes) } else { (best_rate(&sizes, alone), false) };
-    let finish = now.saturating_add(target.mean_ns as Nanos);
+    let finish = target.end;
     let (mut taken, mut seen, mut took_all) = (0, 0, true);
     for entry in line.entries.clone() {
         seen += entry.samples;
@@ -344,6 +358,27 @@ where
     Take { line: line.index, samples: taken, release, predicted }
 }
 
+impl Size {
+    fn new(samples: usize, mean_ns: f64, now: Nanos) -> Self {
+        Size { samples, mean_ns, end: now.saturating_add(mean_ns as Nanos), just_in_time: 0 }
+    }
+}
+
+/// The largest of the sizes whose execution ends by then. Their ends ascend, but perhaps for the last. `near` is where it was
+/// found for the entry before, whose deadline is often as near.
+fn largest_in_time<'s>(sizes: &'s mut [Size], deadline: Nanos, near: &mut usize) -> Option<&'s mut Size> {
+    let (last, others) = sizes.split_last_mut()?;
+    if last.end <= deadline {
+        return Some(last);
+    }
+    let is_near = others.get(*near).is_some_and(|size| size.end <= deadline)
+        && others.get(*near + 1).is_none_or(|next| next.end > deadline);
+    if !is_near {
+        *near = others.partition_point(|size| size.end <= deadline).checked_sub(1)?;
+    }
+    others.get_mut(*near)
+}
+
 /// The size that makes the most samples per second; of those that make nearly as many, the largest whose execution is short, or
 /// else the smallest: a short execution is mostly what stands around it, a long one keeps everybody else waiting. What is
 /// `alone`, with nothing left to join the remainder, is not divided.
@@ -377,3 +412,5 @@ fn best_in_time(sizes: &[Size]) -> (Size, bool) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;

@@ -57,6 +57,8 @@ struct Waiting<T> {
     costs: CostTable,
     entries: BTreeMap<Key, Queued<T>>,
     samples: usize,
+    /// Entries that have a deadline.
+    hurried: usize,
     backlog_ns: Nanos,
     /// Since when something has been waiting.
     since: Nanos,
@@ -155,8 +157,18 @@ impl<T> Queue<T> {
 
     /// Adds a line; its number, which is used again when the line is gone.
     pub(crate) fn add_line(&mut self, options: LineOptions, costs: CostTable) -> usize {
-        let (entries, samples, backlog_ns, since, hopeless) = (BTreeMap::new(), 0, 0, 0, 0);
-        let line = Waiting { options, costs, entries, samples, backlog_ns, since, hopeless, retired: false };
+        let (entries, samples, hurried, backlog_ns, since, hopeless) = (BTreeMap::new(), 0, 0, 0, 0, 0);
+        let line = Waiting {
+            options,
+            costs,
+            entries,
+            samples,
+            hurried,
+            backlog_ns,
+            since,
+            hopeless,
+            retired: false,
+        };
         match self.lines.iter().position(Option::is_none) {
             Some(free) => {
                 self.lines[free] = Some(line);
@@ -337,6 +349,7 @@ impl<T> Queue<T> {
         }
         waiting.entries.insert(key, Queued { samples, bytes, deadline, cost_ns, value });
         waiting.samples += samples;
+        waiting.hurried += usize::from(deadline < NEVER);
         waiting.backlog_ns += cost_ns;
         let share = &mut self.models[waiting.options.model];
         if share.waiting == 0 {
@@ -429,6 +442,7 @@ impl<T> Queue<T> {
             max_delay: if self.hurried { 0 } else { line.options.max_delay },
             late: line.options.late,
             costs: &line.costs,
+            hurried: line.hurried > 0,
             entries: line.entries.values().map(entry),
         })
     }
@@ -455,6 +469,7 @@ impl<T> Queue<T> {
     fn forget(&mut self, line: usize, queued: Queued<T>) -> T {
         if let Some(line) = &mut self.lines[line] {
             line.samples -= queued.samples;
+            line.hurried -= usize::from(queued.deadline < NEVER);
             line.backlog_ns -= queued.cost_ns;
             self.models[line.options.model].waiting -= 1;
         }

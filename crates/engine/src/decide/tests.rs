@@ -59,6 +59,7 @@ impl Owned {
 
     fn line(&self, index: usize) -> Line<'_, std::iter::Copied<std::slice::Iter<'_, Entry>>> {
         Line {
+            hurried: self.entries.iter().any(|entry| entry.deadline < NEVER),
             index,
             service: self.service,
             due: self.due,
