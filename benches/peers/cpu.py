@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ours import Ours
+from ours import Ours, Rates
 from report import markdown, summarise
 
 HERE = Path(__file__).resolve().parent
@@ -212,7 +212,7 @@ def main() -> None:
     """Measures, then writes and prints the report."""
     options = parse()
     python = options.venv / "bin" / "python" if options.venv else prepare_venv(ROOT / "target/peers-venv")
-    ours = None if options.no_ours else Ours(options.binary, options.isa)
+    ours = None if options.no_ours else Ours(options.binary, options.isa, Rates(ROOT, options.isa))
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     on = machine()
     table, peers = runtimes(options, python, ours)

@@ -26,6 +26,16 @@ def summarise(slices: list[dict], flop: dict[str, int]) -> list[dict]:
                 "us_most": max(times),
                 "gflop_per_s": batch * flop[model] / statistics.median(times) / 1e3,
             }
+            if all("fma_gflop_per_s" in item for item in by_round.values()):
+                shares = [
+                    batch * flop[model] / item[measure] / 1e3 / item["fma_gflop_per_s"]
+                    for item in by_round.values()
+                ]
+                row |= {
+                    "share": statistics.median(shares),
+                    "share_least": min(shares),
+                    "share_most": max(shares),
+                }
             ours = by_runtime.get("ours", {})
             ratios = [
                 item[measure] / ours[number][measure] for number, item in by_round.items() if number in ours
@@ -63,8 +73,29 @@ def markdown(results: dict) -> str:
     worst = max(model["difference"] for model in results["models"].values())
     lines.append(f"- ONNX Runtime and PyTorch agree to {worst:.1e} of the largest output")
     for callers in sorted({row["callers"] for row in results["summary"]}):
-        lines += ["", *_table([row for row in results["summary"] if row["callers"] == callers], callers)]
+        rows, slices = (
+            [item for item in results[key] if item["callers"] == callers] for key in ("summary", "slices")
+        )
+        title, *table = _table(rows, callers)
+        lines += ["", title, "", *_rates(slices), *table]
     return "\n".join(lines) + "\n"
+
+
+def _rates(slices: list[dict]) -> list[str]:
+    """What the callers' cores can do at most, all of them together."""
+    measured = [item for item in slices if "fma_gflop_per_s" in item]
+    if not measured:
+        return []
+
+    def span(key: str) -> str:
+        values = [item[key] for item in measured]
+        return f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
+
+    return [
+        f"The callers' cores just before each of our slices: {span('fma_gflop_per_s')} GFLOP/s in fused "
+        f"multiply-adds, 100 % below, and {span('read_8mb_gb_per_s')} GB/s in reading 8 MB.",
+        "",
+    ]
 
 
 def _table(rows: list[dict], callers: int) -> list[str]:
@@ -90,12 +121,13 @@ def _table(rows: list[dict], callers: int) -> list[str]:
         cells.append([model, str(batch), *[_time(at[name]) for name in runtimes]])
         if compared:
             cells[-1] += [_ratio(at[name]) for name in peers]
-    return [f"## {title}{ratio}", "", *[f"| {' | '.join(line)} |" for line in _aligned(cells)]]
+    return [f"## {title}{ratio}", *[f"| {' | '.join(line)} |" for line in _aligned(cells)]]
 
 
 def _time(row: dict) -> str:
     digits = 2 if row["us"] < 10 else 1 if row["us"] < 1000 else 0
-    return f"{row['us']:.{digits}f} ({row['gflop_per_s']:.0f})"
+    share = f", {row['share'] * 100:.0f} %" if "share" in row else ""
+    return f"{row['us']:.{digits}f} ({row['gflop_per_s']:.0f}{share})"
 
 
 def _ratio(row: dict) -> str:

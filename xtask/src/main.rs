@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   check-aarch64   build and run the CPU device's tests for aarch64 under qemu (NEON kernels)
-  loom            model-check the engine's ticket, queue and lane hand-over
+  loom            model-check the engine's ticket, queue and lane hand-over, and the CPU device's board
   tsan            run the engine's and the CPU device's tests under ThreadSanitizer
   ci              what .ci/run runs";
 

@@ -1,7 +1,8 @@
 //! The products and convolutions of the study's models, as shares of what one core can do: its rate of fused
 //! multiply-adds, measured beside every row because it moves with the clock, and its read bandwidth.
 //!
-//! `cargo bench -p paceline-device-cpu --bench kernels -- [ISA] [NAME]` runs the rows whose name contains NAME.
+//! `cargo bench -p paceline-device-cpu --bench kernels -- [ISA] [NAME]` runs the rows whose name contains NAME; `rates` is in
+//! none, and leaves the two rates, which `benches/peers` reads.
 
 #![allow(clippy::print_stdout, reason = "a benchmark reports")]
 
@@ -243,7 +244,7 @@ fn main() {
     let linear: [Row<2>; 11] = [
         ("linear", &[[256, 128]], &[1, 8, 64]),
         ("linear-2048", &[[2048, 1024]], &[1, 32]),
-        ("mlp", &[[512, 1024], [1024, 1024], [1024, 512]], &[1, 2, 4, 8, 16, 64]),
+        ("mlp", &[[512, 1024], [1024, 1024], [1024, 512]], &[1, 2, 4, 8, 14, 16, 20, 24, 32, 64]),
         ("tlayer in", &[[256, 768]], &[32, 256]),
         ("tlayer out", &[[256, 256]], &[32, 256]),
         ("tlayer up", &[[256, 1024]], &[32, 256]),

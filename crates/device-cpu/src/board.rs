@@ -1,13 +1,13 @@
 //! Where an execution posts pieces of its work for other threads to take: how idle threads help a lone execution.
 //!
 //! A board serves one execution at a time. Its **leader** is the thread that launched it; it posts one step after the other, each
-//! divided into pieces that may run in any order or at once, and takes pieces itself. A **helper** takes pieces as long as the
-//! execution lasts. Everything that the two sides must agree on is one word: the pieces, the next one to take, and how many
-//! helpers are at work.
+//! divided into units that may run in any order or at once, and takes pieces of some units itself. A **helper** takes pieces as
+//! long as the execution lasts. Everything that the two sides must agree on is one word: the units, how many of them are
+//! taken, and how many helpers are at work.
 //!
 //! **Why this is sound.** A task is borrowed from the leader's stack, and a helper reaches it through an address whose lifetime
 //! is erased. It may do so only while it holds a piece. Taking one is a compare-and-exchange that in the same moment
-//! counts the helper as at work; it succeeds only while a piece is left; and [`Lead::share`] returns, or unwinds, only
+//! counts the helper as at work; it succeeds only while a unit is left; and [`Lead::share`] returns, or unwinds, only
 //! when none is left and nobody is at work. So a task outlives every piece of it. That the word may have returned
 //! to an old value meanwhile does no harm: the task is read after the exchange, and is that of the piece just taken.
 //!
@@ -19,10 +19,12 @@
 //! **Traps.** A helper whose core is taken away holds up the leader. So the leader yields when it has waited long.
 
 use std::any::Any;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::division::Units;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, UnsafeCell, spin_loop, yield_now};
 
 /// How often a helper looks for an execution before it gives up: about 40 us where a pause of the processor takes 140 cycles,
@@ -36,8 +38,8 @@ const LOOKS_BEFORE_YIELD: usize = if cfg!(loom) { 2 } else { 4000 };
 pub(crate) struct Board {
     /// Odd while an execution has the board; each makes it two larger.
     turn: AtomicUsize,
-    /// A [`Pieces`].
-    pieces: AtomicU64,
+    /// A [`Progress`].
+    progress: AtomicU64,
     task: UnsafeCell<Task>,
     /// Of a piece that panicked in a helper.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -53,16 +55,16 @@ unsafe impl Send for Board {}
 #[derive(Clone, Copy)]
 struct Task {
     work: *const (),
-    call: unsafe fn(*const (), usize),
+    call: unsafe fn(*const (), Range<usize>),
 }
 
 impl Task {
     const NONE: Task = Task { work: std::ptr::null(), call: |_, _| () };
 
-    fn of<F: Fn(usize) + Sync>(work: &F) -> Self {
+    fn of<F: Fn(Range<usize>) + Sync>(work: &F) -> Self {
         /// # Safety
         /// `work` is the address of an `F` that is alive.
-        unsafe fn call<F: Fn(usize)>(work: *const (), piece: usize) {
+        unsafe fn call<F: Fn(Range<usize>)>(work: *const (), piece: Range<usize>) {
             // SAFETY: the caller's promise.
             unsafe { (*work.cast::<F>())(piece) }
         }
@@ -70,28 +72,31 @@ impl Task {
     }
 }
 
-/// How far a task is: 24 bits for the number of pieces, 24 for the next one to take, 16 for the helpers at work.
+/// How far a task is: 20 bits for the number of units, 20 for the first that nobody has, 12 for the most that may be taken at
+/// once, 12 for the helpers at work.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Pieces(u64);
+struct Progress(u64);
 
-/// The most pieces of a task.
-pub(crate) const MAX_PIECES: usize = (1 << 24) - 1;
+impl Progress {
+    const UNIT: u64 = 1 << 24;
 
-impl Pieces {
-    const ONE_TAKEN: u64 = 1 << 16;
-
-    fn new(count: usize) -> Self {
-        assert!(count <= MAX_PIECES, "{count} pieces");
-        Pieces((count as u64) << 40)
+    fn new(units: Units) -> Self {
+        assert!(units.count <= Units::LIMIT, "{units:?}");
+        Progress((units.count as u64) << 44 | (units.most.clamp(1, 0xfff) as u64) << 12)
     }
 
-    fn next(self) -> Option<usize> {
-        let next = (self.0 >> 16) & MAX_PIECES as u64;
-        (next < self.0 >> 40).then_some(next as usize)
+    /// The next piece: large while much is left, so that a thread mostly goes on where it was; one unit in the end, so that nobody
+    /// waits long for the last.
+    fn next(self) -> Option<Range<usize>> {
+        let (count, first) = (self.0 >> 44, self.0 >> 24 & 0xfffff);
+        let left = count - first;
+        let most = self.0 >> 12 & 0xfff;
+        let end = first + (left / 4).min(most).max(1);
+        (left > 0).then_some(first as usize..end as usize)
     }
 
     fn helpers(self) -> u64 {
-        self.0 & 0xffff
+        self.0 & 0xfff
     }
 }
 
@@ -100,7 +105,7 @@ impl Board {
     pub fn new() -> Self {
         Board {
             turn: AtomicUsize::new(0),
-            pieces: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
             task: UnsafeCell::new(Task::NONE),
             panic: Mutex::new(None),
         }
@@ -156,18 +161,18 @@ impl Board {
             *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
         }
         // Release pairs with the leader's acquire in `Posted::drop`.
-        self.pieces.fetch_sub(1, Release);
+        self.progress.fetch_sub(1, Release);
         true
     }
 
     /// Takes the next piece, and in the same moment adds `helpers` to those at work.
-    fn take(&self, helpers: u64) -> Option<usize> {
-        let mut word = self.pieces.load(Relaxed);
+    fn take(&self, helpers: u64) -> Option<Range<usize>> {
+        let mut word = self.progress.load(Relaxed);
         loop {
-            let piece = Pieces(word).next()?;
+            let piece = Progress(word).next()?;
             // Acquire pairs with the release store in `Lead::share`.
-            let taken = word + Pieces::ONE_TAKEN + helpers;
-            match self.pieces.compare_exchange_weak(word, taken, Acquire, Relaxed) {
+            let taken = word + piece.len() as u64 * Progress::UNIT + helpers;
+            match self.progress.compare_exchange_weak(word, taken, Acquire, Relaxed) {
                 Ok(_) => return Some(piece),
                 Err(current) => word = current,
             }
@@ -179,17 +184,18 @@ impl Board {
 pub(crate) struct Lead<'a>(&'a Board);
 
 impl Lead<'_> {
-    /// Calls `work` with every number below `pieces`, in this thread and those that help, and returns when all calls have.
+    /// Calls `work` with stretches of units that together are all of them, in this thread and those that help, and returns when
+    /// all calls have.
     ///
     /// # Panics
-    /// When `work` panics, here or in a helper.
-    pub fn share<F: Fn(usize) + Sync>(&mut self, pieces: usize, work: &F) {
+    /// When `work` panics, here or in a helper, and when there are more units than [`Units::LIMIT`].
+    pub fn share<F: Fn(Range<usize>) + Sync>(&mut self, units: Units, work: &F) {
         let board = self.0;
-        let count = Pieces::new(pieces);
+        let progress = Progress::new(units);
         // SAFETY: the last task has no piece left and nobody at work, or `share` had not returned.
         board.task.with_mut(|task| unsafe { *task = Task::of(work) });
         // Release pairs with the acquire in `take`.
-        board.pieces.store(count.0, Release);
+        board.progress.store(progress.0, Release);
         let posted = Posted(board);
         while let Some(piece) = board.take(0) {
             work(piece);
@@ -219,7 +225,7 @@ impl Drop for Posted<'_> {
         while self.0.take(0).is_some() {}
         let mut looks = 0;
         // Acquire pairs with the release of every helper that laid a piece down.
-        while Pieces(self.0.pieces.load(Acquire)).helpers() > 0 {
+        while Progress(self.0.progress.load(Acquire)).helpers() > 0 {
             pause(&mut looks);
         }
     }

@@ -1,8 +1,10 @@
-//! How the work of one step is divided into pieces that several threads take.
+//! How the work of one step is divided among threads.
 //!
-//! A piece should take some ten microseconds: long beside the 0.2 us that it costs to take one, short beside the step, because at its
-//! end every thread but the last waits for about half a piece. What a step takes is estimated from its sizes; the rates
-//! are those of one core of a server of 2023, and an error of a factor of two does no harm.
+//! It is made of units that a kernel can compute by themselves, and a thread takes a piece of several units at a time. A unit should
+//! be short beside the step, because in the end every thread but the last waits for about half a unit, and long beside the
+//! 0.2 us that it costs to take it. A piece should be long, because a kernel fetches ahead within it, but no longer
+//! than a helper may be late for work of its own. What a step takes is estimated from its sizes; the rates are those
+//! of one core of a server of 2023, and an error of a factor of two does no harm.
 
 use std::ops::Range;
 
@@ -10,8 +12,10 @@ use crate::kernels::set::KernelSet;
 
 /// A step that takes less is not divided, in microseconds.
 const WORTH_US: f64 = 20.0;
-/// About what a piece takes, in microseconds.
-const PIECE_US: f64 = 8.0;
+/// What a unit should take at least, in microseconds.
+const UNIT_US: f64 = 4.0;
+/// What a piece should take at most, in microseconds.
+const PIECE_US: f64 = 30.0;
 /// Multiply-adds a core makes in a microsecond for each lane of its registers: two units at 2.8 GHz.
 const MULTIPLY_ADDS_PER_LANE_US: f64 = 5_600.0;
 /// Bytes that a core reads in a microsecond from beyond its level-2 cache.
@@ -21,56 +25,72 @@ const BLOCK_FLOATS: usize = 64 * 1024;
 /// Registers of columns that a tile of one or two rows spans.
 const WIDEST_TILE: usize = 8;
 
-/// A matrix product divided by rows and columns, never along the sums.
+/// Work that several threads can share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// How many there are.
+    pub count: usize,
+    /// How many a thread should take at once at most.
+    pub most: usize,
+}
+
+impl Units {
+    /// The most units.
+    pub const LIMIT: usize = (1 << 20) - 1;
+}
+
+/// A matrix product divided by rows and columns, never along the sums: a unit is some panels of columns of a block of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProductDivision {
     n: usize,
     row_blocks: usize,
-    column_groups: usize,
-    /// Columns that are not divided: whole panels.
+    /// Columns of a unit: whole panels.
     unit: usize,
+    /// Units of a block of rows.
+    units: usize,
+    most: usize,
 }
 
 impl ProductDivision {
-    /// The division of `[m, k]` times `[k, n]`: one piece where more are not worth it.
-    pub fn of(kernels: &KernelSet, [m, n, k]: [usize; 3]) -> Self {
-        let multiply_adds = m as f64 * n as f64 * k as f64;
-        let computing = multiply_adds / (MULTIPLY_ADDS_PER_LANE_US * kernels.lanes as f64);
-        let reading = n as f64 * k as f64 * size_of::<f32>() as f64 / BYTES_PER_US;
-        let pieces = match computing.max(reading) {
-            us if us < WORTH_US => 1,
-            us => (us / PIECE_US) as usize,
+    /// The division of `[m, k]` times `[k, n]`, unless it is not worth it.
+    pub fn of(kernels: &KernelSet, [m, n, k]: [usize; 3]) -> Option<Self> {
+        let column_us = |m: usize| {
+            let computing = m as f64 * k as f64 / (MULTIPLY_ADDS_PER_LANE_US * kernels.lanes as f64);
+            let reading = k as f64 * size_of::<f32>() as f64 / BYTES_PER_US;
+            computing.max(reading)
         };
-        Self::into(kernels, [m, n, k], pieces)
-    }
-
-    /// A division into about so many pieces.
-    fn into(kernels: &KernelSet, [m, n, k]: [usize; 3], pieces: usize) -> Self {
-        let row_blocks = m.saturating_mul(k).div_ceil(BLOCK_FLOATS).clamp(1, m.clamp(1, pieces));
+        if m == 0 || column_us(m) * (n as f64) < WORTH_US {
+            return None;
+        }
+        let row_blocks = m.saturating_mul(k).div_ceil(BLOCK_FLOATS).clamp(1, m.max(1));
         let wide = (kernels.lanes * WIDEST_TILE).next_multiple_of(kernels.panel_columns);
-        let unit = if m <= 2 && n > 2 * wide { wide } else { kernels.panel_columns };
-        let column_groups = (pieces / row_blocks).clamp(1, n.div_ceil(unit).max(1));
-        ProductDivision { n, row_blocks, column_groups, unit }
+        let tile = if m <= 2 { wide } else { kernels.panel_columns };
+        let column_us = column_us(m.div_ceil(row_blocks));
+        let unit = ((UNIT_US / column_us) as usize).min(n).next_multiple_of(tile).max(tile);
+        let most = (PIECE_US / (column_us * unit as f64)) as usize;
+        let division = ProductDivision { n, row_blocks, unit, units: n.div_ceil(unit), most };
+        (2..=Units::LIMIT).contains(&division.units().count).then_some(division)
     }
 
-    /// How many pieces there are.
-    pub fn pieces(&self) -> usize {
-        self.row_blocks * self.column_groups
+    pub fn units(&self) -> Units {
+        Units { count: self.row_blocks.saturating_mul(self.units), most: self.most.max(1) }
     }
 
-    /// The columns of a piece, from the beginning of a panel to that of another, or the end.
-    pub fn columns(&self, piece: usize) -> Range<usize> {
-        let units = self.n.div_ceil(self.unit);
-        let group = piece % self.column_groups;
-        let start = |group: usize| (units * group / self.column_groups * self.unit).min(self.n);
-        start(group)..start(group + 1)
-    }
-
-    /// The rows of a piece, out of a run of `rows`. All columns of a block of rows come one after the other, so that threads at
-    /// work together share the block.
-    pub fn rows(&self, piece: usize, rows: usize) -> Range<usize> {
-        let block = piece / self.column_groups;
-        rows * block / self.row_blocks..rows * (block + 1) / self.row_blocks
+    /// The blocks of a piece: which rows out of a run of `rows`, and which columns, from the beginning of a panel to that of
+    /// another, or the end. All columns of a block of rows come one after the other, so that threads at work together
+    /// share the block.
+    pub fn blocks(
+        &self,
+        piece: Range<usize>,
+        rows: usize,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let Self { n, row_blocks, unit, units, .. } = *self;
+        let blocks = piece.start / units..piece.end.div_ceil(units);
+        blocks.map(move |block| {
+            let column = |index: usize| (index.saturating_sub(block * units) * unit).min(n);
+            let row = |block: usize| rows * block / row_blocks;
+            (row(block)..row(block + 1), column(piece.start)..column(piece.end))
+        })
     }
 }
 
@@ -84,19 +104,20 @@ mod tests {
     proptest! {
         #[test]
         fn every_element_is_in_one_piece(
-            m in 0usize..70, n in 0usize..400, k in 0usize..5000, pieces in 1usize..40, run in 0usize..70,
+            m in 0usize..300, n in 0usize..400, k in 0usize..5000, piece in 1usize..7, rows in 0usize..70,
         ) {
             for isa in Isa::available() {
                 let kernels = KernelSet::of(isa).unwrap();
-                let division = ProductDivision::into(kernels, [m, n, k], pieces);
-                prop_assert!((1..=pieces).contains(&division.pieces()));
-                let mut covered = vec![0; run * n];
-                for piece in 0..division.pieces() {
-                    let columns = division.columns(piece);
-                    prop_assert!(columns.is_empty() || columns.start.is_multiple_of(kernels.panel_columns));
-                    prop_assert!(columns.end == n || columns.end.is_multiple_of(kernels.panel_columns));
-                    for row in division.rows(piece, run) {
-                        columns.clone().for_each(|column| covered[row * n + column] += 1);
+                let Some(division) = ProductDivision::of(kernels, [m, n, k]) else { continue };
+                let count = division.units().count;
+                let mut covered = vec![0; rows * n];
+                for first in (0..count).step_by(piece) {
+                    for (rows, columns) in division.blocks(first..(first + piece).min(count), rows) {
+                        prop_assert!(!columns.is_empty() && columns.start.is_multiple_of(kernels.panel_columns));
+                        prop_assert!(columns.end == n || columns.end.is_multiple_of(kernels.panel_columns));
+                        for row in rows {
+                            columns.clone().for_each(|column| covered[row * n + column] += 1);
+                        }
                     }
                 }
                 prop_assert!(covered.iter().all(|&times| times == 1));
@@ -107,10 +128,11 @@ mod tests {
     #[test]
     fn what_takes_little_is_not_divided_and_pieces_are_short() {
         let kernels = KernelSet::of(Isa::Portable).unwrap();
-        assert_eq!(ProductDivision::of(kernels, [1, 128, 256]).pieces(), 1);
+        assert_eq!(ProductDivision::of(kernels, [1, 128, 256]), None);
+        assert_eq!(ProductDivision::of(kernels, [0, 1024, 1024]), None);
         for sizes in [[1, 1024, 1024], [8, 1024, 512], [32, 2048, 512], [4096, 64, 64]] {
-            let pieces = ProductDivision::of(kernels, sizes).pieces();
-            assert!(pieces >= 4, "{sizes:?}: {pieces} pieces");
+            let units = ProductDivision::of(kernels, sizes).unwrap().units();
+            assert!(units.count >= 4 && units.most <= 16, "{sizes:?}: {units:?}");
         }
     }
 }

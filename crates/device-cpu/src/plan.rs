@@ -4,10 +4,12 @@
 //! computes for a batch of one. A step is planned for one sample and repeats itself for as many as the frame has. So one
 //! plan serves every batch size, and no step can mix samples.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use paceline_graph::{DType, Tensor};
 
+use crate::division::Units;
 use crate::kernels::set::KernelSet;
 
 /// Index of a storage in [`Plan::storages`].
@@ -65,9 +67,9 @@ impl PlannedStep {
         if self.every_sample { samples } else { 1 }
     }
 
-    /// Into how many pieces its work for a chunk of so many samples is best divided; 1 if it is not worth dividing.
-    pub fn pieces(&self, kernels: &KernelSet, samples: usize) -> usize {
-        self.step.pieces(kernels, self.repeats(samples))
+    /// The work for a chunk of so many samples as threads may share it, if that is worth it.
+    pub fn units(&self, kernels: &KernelSet, samples: usize) -> Option<Units> {
+        self.step.units(kernels, self.repeats(samples))
     }
 }
 
@@ -104,7 +106,7 @@ pub(crate) struct Slot {
     pub offset: usize,
 }
 
-// SAFETY: a frame is addresses and sizes; who follows an address answers for it, as `Step::run_piece` says for several threads.
+// SAFETY: a frame is addresses and sizes; who follows an address answers for it, as `Step::run_units` says for several threads.
 unsafe impl Sync for Frame<'_> {}
 
 impl Frame<'_> {
@@ -138,20 +140,18 @@ pub(crate) trait Step: Send + Sync {
     /// is shared by all), and nobody else uses the storage that the step writes, or the scratch, at the same time.
     unsafe fn run(&self, frame: &Frame<'_>);
 
-    /// Into how many pieces its work for so many samples is best divided among threads; 1 if it is not worth dividing.
-    fn pieces(&self, kernels: &KernelSet, samples: usize) -> usize {
+    /// The work for so many samples as threads may share it, if that is worth it.
+    fn units(&self, kernels: &KernelSet, samples: usize) -> Option<Units> {
         let _ = (kernels, samples);
-        1
+        None
     }
 
-    /// Runs one of the [`pieces`](Step::pieces) for the frame's samples. All of them, in any order and by any threads, leave what
-    /// [`run`](Step::run) leaves, bit for bit.
+    /// Runs some of the [`units`](Step::units). Stretches that together are all of them, in any order and by any threads, leave
+    /// what [`run`](Step::run) leaves, bit for bit. Called only where there are units.
     ///
     /// # Safety
-    /// As for [`run`](Step::run), but that other pieces of this step may run at the same time.
-    unsafe fn run_piece(&self, frame: &Frame<'_>, piece: usize) {
-        debug_assert_eq!(piece, 0, "a step that is not divided has one piece");
-        // SAFETY: the caller's promise, and there is no other piece.
-        unsafe { self.run(frame) }
+    /// As for [`run`](Step::run), but that other units of this step may run at the same time.
+    unsafe fn run_units(&self, frame: &Frame<'_>, units: Range<usize>) {
+        unreachable!("{units:?} of a step that is not divided, for {} samples", frame.samples)
     }
 }

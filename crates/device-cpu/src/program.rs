@@ -62,7 +62,7 @@ impl Program for CpuProgram {
     }
 
     fn can_be_helped(&self) -> bool {
-        self.plan.steps.iter().any(|step| step.pieces(self.kernels, self.plan.chunk) > 1)
+        self.plan.steps.iter().any(|step| step.units(self.kernels, self.plan.chunk).is_some())
     }
 
     fn help(&self, leave: &dyn Fn() -> bool) -> bool {

@@ -58,14 +58,16 @@ impl CpuSession {
         for step in &plan.steps {
             let samples = step.repeats(chunk.samples);
             let frame = Frame { kernels: self.program.kernels, samples, pointers: &self.pointers, scratch };
-            match lead.as_mut().map(|lead| (lead, step.pieces(self.program.kernels, chunk.samples))) {
-                Some((lead, pieces)) if pieces > 1 => lead.share(pieces, &|piece| {
-                    // SAFETY: as below; `share` calls with each piece once, and all calls have returned when it does.
-                    unsafe { step.step.run_piece(&frame, piece) }
+            let shared =
+                lead.as_mut().and_then(|lead| Some((lead, step.units(frame.kernels, chunk.samples)?)));
+            match shared {
+                Some((lead, units)) => lead.share(units, &|piece| {
+                    // SAFETY: as below; `share` calls with each unit once, and all calls have returned when it does.
+                    unsafe { step.step.run_units(&frame, piece) }
                 }),
                 // SAFETY: the pointers were set for this plan and this number of samples, and this session, with its arena,
                 // and the callers' outputs are borrowed exclusively.
-                _ => unsafe { step.step.run(&frame) },
+                None => unsafe { step.step.run(&frame) },
             }
         }
         if !chunk.in_place {

@@ -5,8 +5,8 @@
 //! 1. **Which line?** The model that had least of the lanes' time for its weight goes first, so that no model starves another. A
 //!    request whose deadline would pass if it waited for that model's batch goes before it, least slack first, as long as
 //!    its model is not too far ahead of its share. Among the shapes of one model, least slack decides.
-//! 2. **How many samples?** Never more than a fair **share** of what the engine holds, so that the other lanes find work too;
-//!    of the sizes up to there, the one with the most samples per second, by the measured costs.
+//! 2. **How many samples?** No more than a fair **share** of what the engine holds, so that the other lanes find work too, except
+//!    those that cost no time; of the sizes up to there, the one with the most samples per second, by the measured costs.
 //! 3. **Which requests?** In the order in which they are due. One that can no longer be answered in time is shed; one that a
 //!    batch of the chosen size would make late is left for another lane, when the size gains more than it loses.
 //!
@@ -236,6 +236,20 @@ impl<E: Iterator<Item = Entry> + Clone> Line<'_, E> {
     }
 }
 
+impl<E> Line<'_, E> {
+    /// The most of the waiting samples that take hardly longer than so many: what costs no time is not left for another lane.
+    fn stretched(&self, samples: usize, busy: usize) -> usize {
+        let mean_ns = |samples| self.costs.predict(samples, busy).map(|cost| cost.mean_ns);
+        let most = self.waiting.min(self.max_samples);
+        let Some(base_ns) = mean_ns(samples).filter(|_| samples < most) else { return samples };
+        let sizes = self.costs.sizes();
+        let larger = &sizes[sizes.partition_point(|&size| size <= samples)..];
+        let larger = larger.iter().copied().take_while(|&size| size < most).chain([most]);
+        let free = |&size: &usize| mean_ns(size).is_some_and(|ns| ns <= base_ns * GAIN);
+        larger.take_while(free).last().unwrap_or(samples)
+    }
+}
+
 /// A size that a batch may have.
 #[derive(Clone, Copy, Debug)]
 struct Size {
@@ -253,7 +267,7 @@ where
     // What waited for company is not divided among the lanes again.
     let share = if line.max_delay > 0 { usize::MAX } else { load.share() };
     let first = line.entries.clone().next().map_or(1, |entry| entry.samples);
-    let limit = line.max_samples.min(share).min(line.waiting).max(first);
+    let limit = line.stretched(line.max_samples.min(share).min(line.waiting).max(first), load.busy);
     let mean_ns = |samples| line.costs.predict(samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
     let mut sizes: SmallVec<[Size; 64]> = line
         .costs

@@ -11,12 +11,16 @@
 //! caller that is about to block for its answer takes a called lane itself ([`steal`](Dispatch::steal)): it is there already. The
 //! lane's thread does not end before it has its lane back.
 //!
+//! **Help.** While nothing waits, a long execution may have the idle lanes: they are called to help it, and count as idle in all but
+//! name. They look for it between two pieces of work whether a request waits ([`is_wanted`](Dispatch::is_wanted)). A lane that
+//! helped spins for a moment before its thread sleeps, because executions that are worth helping follow each other.
+//!
 //! **Traps.** No user code (wakers, devices, drops of what a caller owns) runs under the lock, and no thread is woken under it. A
 //! [`Serving`] closes sessions when it is dropped, so handles leave the lock before they are dropped.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -52,8 +56,12 @@ pub(crate) struct Dispatch {
     bounds: Bounds,
     /// Lanes have indices below this.
     capacity: usize,
-    /// Lanes that were called and whose threads have not come: a hint, so that nobody locks to find none.
+    /// Lanes that were called to serve and whose threads have not come: a hint, so that nobody locks to find none.
     called: AtomicUsize,
+    /// Whether helping lanes shall look for requests.
+    wanted: AtomicBool,
+    /// By lane: changes with every call, for the thread that spins.
+    signals: Box<[AtomicUsize]>,
     /// How long each lane was executing.
     pub(crate) times: Arc<LaneTimes>,
     /// Where lanes record what they execute, if anybody wants to know.
@@ -87,9 +95,13 @@ struct Model {
 #[derive(Default)]
 struct Post {
     thread: Option<Thread>,
-    called: Option<Lane>,
+    called: Option<Call>,
     /// The caller that [stole](Dispatch::steal) the lane, as long as it has it.
     guest: Option<Thread>,
+    /// The thread spins: it needs no wake-up.
+    spins: bool,
+    /// The lane helps, or was called to.
+    helps: bool,
     /// The lane is not counted any more, and closes its sessions.
     retiring: bool,
     retired: bool,
@@ -102,6 +114,21 @@ struct Post {
     /// When the idle lane looks again.
     alarm: Option<Nanos>,
 }
+
+/// What a lane was called for.
+pub(crate) enum Call {
+    /// To execute what waits.
+    Serve(Lane),
+    /// To help an execution of this program.
+    Help(Lane, Arc<Serving>),
+}
+
+/// Shorter executions are over before help has come.
+const HELPED_FROM_NS: Nanos = 100_000;
+/// One lane is called for each so much predicted time.
+const NS_A_HELPER: Nanos = 50_000;
+/// How long the thread of a lane that helped spins.
+const SPIN: Duration = Duration::from_micros(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -158,6 +185,8 @@ pub(crate) struct Assignment {
     /// Lanes that execute, this one included.
     pub(crate) busy: usize,
     pub(crate) predicted: Nanos,
+    /// Lanes that were called to help.
+    pub(crate) helpers: usize,
 }
 
 /// An execution that took place, for the table of costs.
@@ -169,6 +198,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) busy: usize,
     pub(crate) predicted: Nanos,
     pub(crate) took: Nanos,
+    /// It is no measure of what an execution costs alone.
+    pub(crate) helped: bool,
 }
 
 /// What a lane that is free does.
@@ -200,9 +231,11 @@ impl Dispatch {
             phase: Phase::Open,
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
+        let (wanted, clock) = (AtomicBool::new(false), Clock::start());
+        let signals = (0..capacity).map(|_| AtomicUsize::new(0)).collect();
         let times = Arc::new(LaneTimes::new(capacity));
         (0..lanes).for_each(|lane| times.begin(lane));
-        Dispatch { state, settled, clock: Clock::start(), bounds, capacity, called, times, trace }
+        Dispatch { state, settled, clock, bounds, capacity, called, wanted, signals, times, trace }
     }
 
     /// Lanes have indices below this.
@@ -340,8 +373,16 @@ impl Dispatch {
             return None;
         }
         let serving = Arc::clone(state.serving[line].as_ref()?);
-        let lane = state.idle.pop()?;
-        Some((lane, Assignment { serving, line, samples, release: Release::Inline, busy, predicted }))
+        let lane = state.take_idle(false)?;
+        state.queue.charge(line, predicted);
+        let post = &mut state.posts[lane.index()];
+        post.alarm = None;
+        (post.latest, post.until) = (samples, self.clock.now().saturating_add(predicted));
+        let (helpers, woken) = self.call_for_help(&mut state, &serving, predicted);
+        drop(state);
+        woken.iter().for_each(Thread::unpark);
+        let release = Release::Inline;
+        Some((lane, Assignment { serving, line, samples, release, busy, predicted, helpers }))
     }
 
     /// Accepts the parts of one request, all or none; where they wait.
@@ -367,7 +408,8 @@ impl Dispatch {
         let Some(model) = &state.models[loaded.slot] else { return Err(Refusal::Unloaded) };
         let line = model.lines[variant];
         let (load, ahead) = (state.load(), state.ahead(request.now));
-        state.queue.admit(line, request, &self.bounds, load, ahead).map_err(Refusal::Overload)?;
+        let admitted = state.queue.admit(line, request, &self.bounds, load, ahead);
+        let request = &admitted.map_err(Refusal::Overload)?;
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
         loaded.counters.accepted();
         let (first, due) = (state.queue.next_number(), request.due());
@@ -376,8 +418,10 @@ impl Dispatch {
             let samples = part.samples();
             let bytes = request.bytes / request.samples.max(1) * samples;
             state.queue.push(line, &Arrival { samples, bytes, ..*request }, load.lanes, part);
-            if let Some(lane) = state.idle.pop() {
-                woken.extend(self.call(&mut state, lane));
+            if let Some(lane) = state.take_idle(true) {
+                woken.extend(self.call(&mut state, Call::Serve(lane)));
+            } else if state.posts.iter().any(|post| post.helps) {
+                self.wanted.store(true, Ordering::Relaxed);
             }
         }
         let numbers = first..state.queue.next_number();
@@ -408,6 +452,7 @@ impl Dispatch {
         let mut gone: SmallVec<[Arc<Serving>; 1]> = SmallVec::new();
         let mut state = lock(&self.state);
         state.record(done);
+        state.posts[lane.index()].helps = false;
         if state.alive > state.wanted {
             // Counted at once, so that of lanes that become free together not one too many goes.
             state.alive -= 1;
@@ -431,13 +476,19 @@ impl Dispatch {
                     let Some(serving) = serving else {
                         unreachable!("a line has a program as long as it is there")
                     };
-                    let assignment =
-                        Assignment { serving, line, samples, release, busy: load.busy, predicted };
+                    let (helpers, woken) = self.call_for_help(&mut state, &serving, predicted);
+                    drop(state);
+                    woken.iter().for_each(Thread::unpark);
+                    let busy = load.busy;
+                    let assignment = Assignment { serving, line, samples, release, busy, predicted, helpers };
                     return Next::Execute(lane, assignment);
                 }
                 _ if !shed.is_empty() => return Next::Shed(lane),
                 Decision::Wait { until } => Some(until),
-                Decision::Idle => None,
+                Decision::Idle => {
+                    self.wanted.store(false, Ordering::Relaxed);
+                    None
+                }
             };
             let thread = self.settle(&mut state, lane, alarm);
             drop(state);
@@ -455,7 +506,8 @@ impl Dispatch {
         let thread = if state.queue.is_empty() && state.alive <= state.wanted {
             self.settle(&mut state, lane, None)
         } else {
-            self.call(&mut state, lane)
+            state.posts[lane.index()].until = 0;
+            self.call(&mut state, Call::Serve(lane))
         };
         drop(state);
         if let Some(thread) = thread {
@@ -463,16 +515,27 @@ impl Dispatch {
         }
     }
 
-    /// A lane that was called and whose thread has not come yet.
+    /// A lane that was called and whose thread has not come yet; only while no lane executes. (Where others execute, a caller that
+    /// executed too would take up its answers, and send its next requests, too late for them.)
     pub(crate) fn steal(&self) -> Option<Lane> {
         if self.called.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let mut state = lock(&self.state);
-        let (lane, post) = state.posts.iter_mut().find_map(|post| Some((post.called.take()?, post)))?;
-        post.guest = Some(current());
-        self.called.fetch_sub(1, Ordering::Relaxed);
-        Some(lane)
+        let serves = |post: &&mut Post| matches!(post.called, Some(Call::Serve(_)));
+        let busy = state.busy();
+        if state.posts.iter_mut().filter(serves).count() < busy {
+            return None;
+        }
+        let post = state.posts.iter_mut().find(serves)?;
+        match post.called.take() {
+            Some(Call::Serve(lane)) => {
+                post.guest = Some(current());
+                self.called.fetch_sub(1, Ordering::Relaxed);
+                Some(lane)
+            }
+            _ => None,
+        }
     }
 
     /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever
@@ -518,7 +581,7 @@ impl Dispatch {
         }
         for _ in lanes..state.alive {
             if let Some(lane) = state.idle.pop() {
-                woken.extend(self.call(&mut state, lane));
+                woken.extend(self.call(&mut state, Call::Serve(lane)));
             }
         }
         drop(state);
@@ -531,7 +594,7 @@ impl Dispatch {
         self.times.begin(index);
         let mut state = lock(&self.state);
         state.alive += 1;
-        let thread = self.call(&mut state, Lane(index));
+        let thread = self.call(&mut state, Call::Serve(Lane(index)));
         drop(state);
         if let Some(thread) = thread {
             thread.unpark();
@@ -546,8 +609,11 @@ impl Dispatch {
     }
 
     /// For a lane's thread: blocks until its lane is called. `None`: the thread shall end.
-    pub(crate) fn await_call(&self, index: usize, generation: u64) -> Option<Lane> {
+    pub(crate) fn await_call(&self, index: usize, generation: u64, helped: bool) -> Option<Call> {
         let me = current();
+        if helped {
+            self.spin(index, generation);
+        }
         loop {
             let mut state = lock(&self.state);
             let over = state.phase == Phase::Closing && state.idle.iter().any(|lane| lane.0 == index);
@@ -556,9 +622,14 @@ impl Dispatch {
                 return None;
             }
             post.thread.get_or_insert_with(|| me.clone());
-            if let Some(lane) = post.called.take() {
-                self.called.fetch_sub(1, Ordering::Relaxed);
-                return Some(lane);
+            post.spins = false;
+            match post.called.take() {
+                Some(Call::Serve(lane)) => {
+                    self.called.fetch_sub(1, Ordering::Relaxed);
+                    return Some(Call::Serve(lane));
+                }
+                Some(help) => return Some(help),
+                None => {}
             }
             if over {
                 return None;
@@ -576,7 +647,7 @@ impl Dispatch {
             }
             post.alarm = None;
             if let Some(position) = state.idle.iter().position(|lane| lane.0 == index) {
-                return Some(state.idle.swap_remove(position));
+                return Some(Call::Serve(state.idle.swap_remove(position)));
             }
         }
     }
@@ -621,7 +692,7 @@ impl Dispatch {
         if !state.queue.is_empty()
             && let Some(lane) = state.idle.pop()
         {
-            self.call(&mut state, lane);
+            self.call(&mut state, Call::Serve(lane));
         }
         let threads: Vec<Thread> = state.posts.iter().filter_map(|post| post.thread.clone()).collect();
         drop(state);
@@ -642,12 +713,66 @@ impl Dispatch {
         if wanted { post.thread.clone() } else { None }
     }
 
-    /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once.
-    fn call(&self, state: &mut State, lane: Lane) -> Option<Thread> {
-        self.called.fetch_add(1, Ordering::Relaxed);
-        let post = &mut state.posts[lane.index()];
-        (post.alarm, post.called, post.guest) = (None, Some(lane), None);
-        post.thread.clone()
+    /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once and sleeps.
+    fn call(&self, state: &mut State, call: Call) -> Option<Thread> {
+        let index = match &call {
+            Call::Serve(lane) => {
+                self.called.fetch_add(1, Ordering::Relaxed);
+                lane.0
+            }
+            Call::Help(lane, _) => lane.0,
+        };
+        let post = &mut state.posts[index];
+        post.helps = matches!(call, Call::Help(..));
+        (post.alarm, post.called, post.guest) = (None, Some(call), None);
+        self.signals[index].fetch_add(1, Ordering::Relaxed);
+        if post.spins { None } else { post.thread.clone() }
+    }
+
+    /// Calls idle lanes to help an execution, if it is long enough and nothing waits; how many, and the threads to be woken.
+    fn call_for_help(
+        &self,
+        state: &mut State,
+        serving: &Arc<Serving>,
+        predicted: Nanos,
+    ) -> (usize, SmallVec<[Thread; 2]>) {
+        let (mut helpers, mut woken) = (0, SmallVec::new());
+        if predicted < HELPED_FROM_NS || !serving.can_be_helped || !state.queue.is_empty() {
+            return (helpers, woken);
+        }
+        self.wanted.store(false, Ordering::Relaxed);
+        while (helpers as Nanos) < predicted / NS_A_HELPER
+            && let Some(lane) = state.take_idle(true)
+        {
+            woken.extend(self.call(state, Call::Help(lane, Arc::clone(serving))));
+            helpers += 1;
+        }
+        (helpers, woken)
+    }
+
+    /// Whether a lane that helps shall look for requests.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Waits a moment for a call, without sleeping. The call itself is found under the lock.
+    fn spin(&self, index: usize, generation: u64) {
+        let seen = self.signals[index].load(Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        let post = &mut state.posts[index];
+        if post.called.is_some()
+            || post.retired
+            || post.generation != generation
+            || state.phase != Phase::Open
+        {
+            return;
+        }
+        state.posts[index].spins = true;
+        drop(state);
+        let start = Instant::now();
+        while self.signals[index].load(Ordering::Relaxed) == seen && start.elapsed() < SPIN {
+            (0..32).for_each(|_| std::hint::spin_loop());
+        }
     }
 }
 
@@ -683,8 +808,17 @@ impl State {
         self.queue.is_empty() && self.idle.len() == self.alive
     }
 
+    /// Lanes that execute, or are about to; those that help are not counted.
     fn busy(&self) -> usize {
-        self.alive - self.idle.len()
+        let helping = self.posts.iter().filter(|post| post.helps).count();
+        (self.alive - self.idle.len()).saturating_sub(helping)
+    }
+
+    /// An idle lane, the last to become idle first; preferably one whose thread spins, or does not.
+    fn take_idle(&mut self, spins: bool) -> Option<Lane> {
+        let preferred = self.idle.iter().rposition(|lane| self.posts[lane.0].spins == spins);
+        let position = preferred.or(self.idle.len().checked_sub(1))?;
+        Some(self.idle.remove(position))
     }
 
     fn load(&self) -> Load {
@@ -698,10 +832,10 @@ impl State {
     }
 
     fn record(&mut self, done: Option<Execution<'_>>) {
-        if let Some(Execution { serving, line, samples, busy, predicted, took }) = done
+        if let Some(Execution { serving, line, samples, busy, predicted, took, helped }) = done
             && self.serving[line].as_deref().is_some_and(|there| std::ptr::eq(there, serving))
         {
-            self.queue.record(line, samples, busy, predicted, took);
+            self.queue.record(line, samples, busy, predicted, took, helped);
         }
     }
 }

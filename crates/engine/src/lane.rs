@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use paceline_device::Batch;
 
 use crate::clock::nanos;
-use crate::dispatch::{Assignment, Dispatch, Execution, Lane, Next};
+use crate::dispatch::{Assignment, Call, Dispatch, Execution, Lane, Next};
 use crate::error::ExecutionError;
 use crate::job::{Answer, Ending, Job, Part, buffers, views};
 use crate::loaded::Loaded;
@@ -31,7 +31,19 @@ struct Work {
 pub(crate) fn run(dispatch: &Dispatch, index: usize, generation: u64) {
     tracing::debug!(lane = index, "lane started");
     let mut work = Work::default();
-    while let Some(lane) = dispatch.await_call(index, generation) {
+    let mut helped = false;
+    while let Some(call) = dispatch.await_call(index, generation, helped) {
+        let lane = match call {
+            Call::Serve(lane) => {
+                helped = false;
+                lane
+            }
+            Call::Help(lane, serving) => {
+                serving.help(&|| dispatch.is_wanted());
+                helped = true;
+                lane
+            }
+        };
         work.serve(dispatch, lane, || false);
     }
     tracing::debug!(lane = index, "lane stopped");
@@ -91,6 +103,7 @@ impl Work {
             batch.push(part.views());
         }
         let samples = batch.samples();
+        batch.open_to_help(assignment.helpers > 0);
         let result = serving.execute(&lane, &mut batch);
         drop(batch);
         let took = start.elapsed();
@@ -157,6 +170,7 @@ pub(crate) fn infer_inline(
     let start = Instant::now();
     let rows = 0..valid.samples;
     let mut batch = Batch::of(views(&variant.signature, &valid.inputs, rows, &mut outputs));
+    batch.open_to_help(assignment.helpers > 0);
     let result = assignment.serving.execute(&lane, &mut batch);
     drop(batch);
     let took = start.elapsed();
@@ -182,8 +196,8 @@ pub(crate) fn infer_inline(
 }
 
 fn execution(assignment: &Assignment, took: u64) -> Execution<'_> {
-    let Assignment { serving, line, samples, busy, predicted, .. } = assignment;
-    Execution { serving, line: *line, samples: *samples, busy: *busy, predicted: *predicted, took }
+    let &Assignment { ref serving, line, samples, busy, predicted, helpers, .. } = assignment;
+    Execution { serving, line, samples, busy, predicted, took, helped: helpers > 0 }
 }
 
 /// An execution that is over.

@@ -59,6 +59,8 @@ mod outputs;
 mod queue;
 mod request;
 mod serving;
+#[cfg(any(test, feature = "simulator"))]
+pub mod simulator;
 mod statistics;
 mod sync;
 mod ticket;

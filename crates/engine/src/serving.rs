@@ -18,6 +18,8 @@ pub(crate) struct Serving {
     /// The model's name.
     pub(crate) name: Arc<str>,
     pub(crate) program: Arc<dyn Program>,
+    /// Whether idle lanes can help an execution.
+    pub(crate) can_be_helped: bool,
     sessions: Box<[Mutex<Slot>]>,
 }
 
@@ -35,7 +37,8 @@ pub(crate) struct Fault {
 impl Serving {
     /// Without sessions, for lanes of indices below `capacity`.
     pub(crate) fn new(name: Arc<str>, program: Arc<dyn Program>, capacity: usize) -> Self {
-        Serving { name, program, sessions: (0..capacity).map(|_| Mutex::new(None)).collect() }
+        let can_be_helped = isolated(|| program.can_be_helped()).unwrap_or(false);
+        Serving { name, program, can_be_helped, sessions: (0..capacity).map(|_| Mutex::new(None)).collect() }
     }
 
     /// Opens a session for a lane that nobody holds yet.
@@ -73,6 +76,13 @@ impl Serving {
             Err(message) => {
                 Err(Fault { error: ExecutionError::Panicked { model: model(), lane, message }, lost: true })
             }
+        }
+    }
+
+    /// Lends the calling thread to an execution of the program, until that is over or `leave` says so.
+    pub(crate) fn help(&self, leave: &dyn Fn() -> bool) {
+        if let Err(message) = isolated(|| self.program.help(leave)) {
+            tracing::error!(model = &*self.name, message, "helping an execution panicked");
         }
     }
 

@@ -5,15 +5,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::*;
 
+fn units(count: usize) -> Units {
+    Units { count, most: 5 }
+}
+
 #[test]
-fn pieces_are_counted_out_once_each() {
-    let word = Pieces::new(2);
-    let taken = Pieces(word.0 + Pieces::ONE_TAKEN + 1);
-    let all = Pieces(taken.0 + Pieces::ONE_TAKEN);
-    assert_eq!([word, taken, all].map(Pieces::next), [Some(0), Some(1), None]);
-    assert_eq!([word, taken, all].map(Pieces::helpers), [0, 1, 1]);
-    assert_eq!(Pieces::new(0).next(), None);
-    assert_eq!(Pieces::new(MAX_PIECES).next(), Some(0));
+fn every_unit_is_in_one_piece_and_pieces_become_small() {
+    let mut progress = Progress::new(units(30));
+    let mut pieces = Vec::new();
+    while let Some(piece) = progress.next() {
+        progress = Progress(progress.0 + piece.len() as u64 * Progress::UNIT + 1);
+        pieces.push(piece);
+    }
+    assert_eq!(pieces[..3], [0..5, 5..10, 10..15]);
+    assert!(pieces.is_sorted_by_key(|piece| std::cmp::Reverse(piece.len())));
+    assert!(pieces.iter().zip(&pieces[1..]).all(|(a, b)| a.end == b.start));
+    assert_eq!(pieces.last(), Some(&(29..30)));
+    assert_eq!(progress.helpers(), pieces.len() as u64);
+    assert_eq!(Progress::new(units(0)).next(), None);
+    assert_eq!(Progress::new(Units { count: Units::LIMIT, most: usize::MAX }).next(), Some(0..0xfff));
 }
 
 #[cfg(not(loom))]
@@ -73,13 +83,15 @@ mod real {
                         let mut lead = board.lead();
                         for pieces in [0, 1, 2, 5, 64, leader + execution % 9] {
                             let runs: Vec<AtomicUsize> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
-                            let work = |piece: usize| {
-                                runs[piece].fetch_add(1, Relaxed);
+                            let work = |piece: Range<usize>| {
+                                for unit in piece {
+                                    runs[unit].fetch_add(1, Relaxed);
+                                }
                                 std::hint::black_box((0..200).sum::<usize>());
                             };
                             match &mut lead {
-                                Some(lead) => lead.share(pieces, &work),
-                                None => (0..pieces).for_each(work),
+                                Some(lead) => lead.share(units(pieces), &work),
+                                None => work(0..pieces),
                             }
                             assert!(runs.iter().all(|runs| runs.load(Relaxed) == 1));
                         }
@@ -105,16 +117,16 @@ mod real {
                     resume_unwind(Box::new("a piece"));
                 }
             };
-            let panic = catch_unwind(AssertUnwindSafe(|| lead.share(2, &work))).unwrap_err();
+            let panic = catch_unwind(AssertUnwindSafe(|| lead.share(units(2), &work))).unwrap_err();
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"a piece"));
             // The board is as good as new, for this execution and the next.
             let sum = AtomicUsize::new(0);
-            let add = |piece| {
-                sum.fetch_add(piece, Relaxed);
+            let add = |piece: Range<usize>| {
+                sum.fetch_add(piece.sum(), Relaxed);
             };
-            lead.share(4, &add);
+            lead.share(units(4), &add);
             drop(lead);
-            board.lead().unwrap().share(4, &add);
+            board.lead().unwrap().share(units(4), &add);
             assert_eq!(sum.into_inner(), 12);
             helper.join().unwrap();
         });
@@ -184,9 +196,10 @@ mod model {
         assert_eq!(second.each_ref().map(Place::get), [2, 1]);
     }
 
+    /// Calls `work` with 0 and 1, shared by way of the board, if this execution has it.
     fn share(lead: &mut Option<Lead<'_>>, work: &(impl Fn(usize) + Sync)) {
         match lead {
-            Some(lead) => lead.share(2, work),
+            Some(lead) => lead.share(units(2), &|piece: Range<usize>| piece.for_each(work)),
             None => (0..2).for_each(work),
         }
     }

@@ -25,8 +25,10 @@ pub(super) struct Tile {
     pub b: *const f32,
     pub b_stride: usize,
     pub b_panel: usize,
-    /// The panels that follow, of which every step fetches `next_step` values into the second-level cache.
+    /// What to fetch into the second-level cache: the line at `next`, which moves on by `next_step` values after every
+    /// `next_every` steps, of which there is at least one.
     pub next: *const f32,
+    pub next_every: usize,
     pub next_step: usize,
     /// The start of each column's sum: whole registers.
     pub bias: *const f32,
@@ -101,34 +103,36 @@ impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> Kernel
             if TABLE {
                 a = t.a.add(*t.a_offsets as usize);
             }
-            for depth in 0..t.k {
-                let mut weights = [V::zero(); VECTORS];
-                for (v, weight) in weights.iter_mut().enumerate() {
-                    *weight = V::load(b.add(column(v)));
-                }
-                let mut row_start = a;
-                for (i, row) in sums.iter_mut().enumerate() {
-                    // Between the rows, where they also keep the compiler from loading the whole column first, for which
-                    // there are no registers.
-                    if i == 0 {
-                        for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
-                            V::prefetch(b.wrapping_add(column(v) + AHEAD * t.b_stride));
-                        }
-                    }
-                    if i == ROWS / 2 && 2 * ROWS >= V::TILE_ROWS {
-                        for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
-                            V::prefetch_far(next.wrapping_add(column(v)));
-                        }
-                    }
-                    let x = V::splat(*row_start);
-                    row_start = row_start.wrapping_add(t.a_stride);
-                    for (sum, &weight) in row.iter_mut().zip(&weights) {
-                        *sum = x.mul_add(weight, *sum);
-                    }
-                }
-                b = b.add(t.b_stride);
+            let mut depth = 0;
+            while depth < t.k {
+                V::prefetch_far(next);
                 next = next.wrapping_add(t.next_step);
-                a = if TABLE { t.a.add(*t.a_offsets.add(depth + 1) as usize) } else { a.add(1) };
+                // A loop of its own, because a branch among the sums would cost registers.
+                let stop = (depth + t.next_every).min(t.k);
+                while depth < stop {
+                    let mut weights = [V::zero(); VECTORS];
+                    for (v, weight) in weights.iter_mut().enumerate() {
+                        *weight = V::load(b.add(column(v)));
+                    }
+                    let mut row_start = a;
+                    for (i, row) in sums.iter_mut().enumerate() {
+                        // Between the rows, where they also keep the compiler from loading the whole column first, for
+                        // which there are no registers.
+                        if i == 0 {
+                            for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
+                                V::prefetch(b.wrapping_add(column(v) + AHEAD * t.b_stride));
+                            }
+                        }
+                        let x = V::splat(*row_start);
+                        row_start = row_start.wrapping_add(t.a_stride);
+                        for (sum, &weight) in row.iter_mut().zip(&weights) {
+                            *sum = x.mul_add(weight, *sum);
+                        }
+                    }
+                    b = b.add(t.b_stride);
+                    depth += 1;
+                    a = if TABLE { t.a.add(*t.a_offsets.add(depth) as usize) } else { a.add(1) };
+                }
             }
             for (i, row) in sums.iter().enumerate() {
                 for (v, &sum) in row.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use paceline_graph::{Activation, Linear, Node};
 
 use super::{Lowering, Unsupported};
-use crate::division::ProductDivision;
+use crate::division::{ProductDivision, Units};
 use crate::kernels::gemm::{GemmCall, RightPointer, Strides, tail_floats};
 use crate::kernels::pack::{PackedMatrix, panel_floats};
 use crate::kernels::set::KernelSet;
@@ -157,41 +157,45 @@ struct PackedProduct {
 }
 
 impl PackedProduct {
-    fn division(&self, kernels: &KernelSet, samples: usize) -> ProductDivision {
+    fn division(&self, kernels: &KernelSet, samples: usize) -> Option<ProductDivision> {
         ProductDivision::of(kernels, [self.rows_per_sample * samples, self.packed.n, self.packed.k])
     }
 
-    /// Computes some rows of every run, as `rows` says for a run's length, and some columns, from a panel's beginning on.
+    /// Computes for every run the blocks of rows and columns that `blocks` names for a run's length. Columns begin with a panel.
     ///
     /// # Safety
     /// As for [`Step::run`], for these rows and columns.
-    unsafe fn compute(&self, frame: &Frame<'_>, rows: impl Fn(usize) -> Range<usize>, columns: Range<usize>) {
-        let PackedMatrix { n, k, .. } = self.packed;
-        debug_assert!(columns.start.is_multiple_of(frame.kernels.panel_columns) && columns.end <= n);
+    unsafe fn compute<I: Iterator<Item = (Range<usize>, Range<usize>)>>(
+        &self,
+        frame: &Frame<'_>,
+        blocks: impl Fn(usize) -> I,
+    ) {
+        let k = self.packed.k;
         self.rows.for_each_run(frame.samples, |Run { offsets, length, strides }| {
-            let rows = rows(length);
             let stride = |stride| Strides { sample: 0, row: stride, column: 1 };
-            let to = offsets[1] + rows.start * strides[1] + columns.start;
-            // SAFETY: the operands have rows of `k` and `n` elements at these strides, and panels before the first column
-            // are whole.
-            unsafe {
-                (frame.kernels.gemm)(&GemmCall {
-                    samples: 1,
-                    m: rows.len(),
-                    n: columns.len(),
-                    k,
-                    left: frame.at(self.x, offsets[0] + rows.start * strides[0]),
-                    left_strides: stride(strides[0]),
-                    left_offsets: std::ptr::null(),
-                    left_row_floats: k,
-                    right: RightPointer::Panels(self.packed.panels().as_ptr().add(columns.start * k)),
-                    bias: frame.optional(self.bias, columns.start),
-                    residual: frame.optional(self.residual, to),
-                    residual_strides: stride(strides[1]),
-                    activation: self.activation,
-                    out: frame.at(self.y, to),
-                    out_strides: stride(strides[1]),
-                });
+            for (rows, columns) in blocks(length) {
+                let to = offsets[1] + rows.start * strides[1] + columns.start;
+                // SAFETY: the operands have rows of `k` and `n` elements at these strides, and the panels before the first
+                // column are whole.
+                unsafe {
+                    (frame.kernels.gemm)(&GemmCall {
+                        samples: 1,
+                        m: rows.len(),
+                        n: columns.len(),
+                        k,
+                        left: frame.at(self.x, offsets[0] + rows.start * strides[0]),
+                        left_strides: stride(strides[0]),
+                        left_offsets: std::ptr::null(),
+                        left_row_floats: k,
+                        right: RightPointer::Panels(self.packed.panels().as_ptr().add(columns.start * k)),
+                        bias: frame.optional(self.bias, columns.start),
+                        residual: frame.optional(self.residual, to),
+                        residual_strides: stride(strides[1]),
+                        activation: self.activation,
+                        out: frame.at(self.y, to),
+                        out_strides: stride(strides[1]),
+                    });
+                }
             }
         });
     }
@@ -200,17 +204,19 @@ impl PackedProduct {
 impl Step for PackedProduct {
     unsafe fn run(&self, frame: &Frame<'_>) {
         // SAFETY: the caller's promise.
-        unsafe { self.compute(frame, |length| 0..length, 0..self.packed.n) }
+        unsafe { self.compute(frame, |rows| std::iter::once((0..rows, 0..self.packed.n))) }
     }
 
-    fn pieces(&self, kernels: &KernelSet, samples: usize) -> usize {
-        self.division(kernels, samples).pieces()
+    fn units(&self, kernels: &KernelSet, samples: usize) -> Option<Units> {
+        Some(self.division(kernels, samples)?.units())
     }
 
-    unsafe fn run_piece(&self, frame: &Frame<'_>, piece: usize) {
-        let division = self.division(frame.kernels, frame.samples);
-        // SAFETY: the caller's promise; no two pieces have rows and columns in common.
-        unsafe { self.compute(frame, |length| division.rows(piece, length), division.columns(piece)) }
+    unsafe fn run_units(&self, frame: &Frame<'_>, units: Range<usize>) {
+        let Some(division) = self.division(frame.kernels, frame.samples) else {
+            unreachable!("a step without units is run as a whole")
+        };
+        // SAFETY: the caller's promise; no two units have rows and columns in common.
+        unsafe { self.compute(frame, |rows| division.blocks(units.clone(), rows)) }
     }
 }
 

@@ -112,6 +112,7 @@ fn run_case(device: &dyn Device, case: &Case, options: &Options, tell: &mut dyn 
     tell(Check::Reuse, caught(|| trial.reuse()));
     tell(Check::InFlight, caught(|| trial.in_flight()));
     tell(Check::Threads, caught(|| trial.threads()));
+    tell(Check::Help, caught(|| trial.help()));
     tell(Check::WrongBatches, caught(|| trial.wrong_batches()));
 }
 

@@ -28,6 +28,7 @@ enum Fault {
     FinishesLastFirst,
     SharesScratch,
     PanicsOnOtherThreads,
+    DependsOnHelp,
     AcceptsWrongBatches,
     WritesBeforeRefusing,
     IsLostByRefusing,
@@ -44,7 +45,7 @@ enum Fault {
 }
 
 /// Each fault, and the check that must fail for it.
-const FAULTS: [(Fault, Check); 28] = [
+const FAULTS: [(Fault, Check); 29] = [
     (Fault::Imprecise, Check::Reference),
     (Fault::HidesNan, Check::Reference),
     (Fault::LosesZeroSigns, Check::Reference),
@@ -60,6 +61,7 @@ const FAULTS: [(Fault, Check); 28] = [
     (Fault::FinishesLastFirst, Check::InFlight),
     (Fault::SharesScratch, Check::Threads),
     (Fault::PanicsOnOtherThreads, Check::Threads),
+    (Fault::DependsOnHelp, Check::Help),
     (Fault::AcceptsWrongBatches, Check::WrongBatches),
     (Fault::WritesBeforeRefusing, Check::WrongBatches),
     (Fault::IsLostByRefusing, Check::WrongBatches),
@@ -238,6 +240,7 @@ impl Session for MutantSession {
             Fault::ForgetsLastRowOfBatch if samples > 1 => restore(batch, &before, |row| row),
             Fault::DependsOnBatch if samples > 1 => nudge(batch, 0),
             Fault::DependsOnPart => nudge(batch, 1),
+            Fault::DependsOnHelp if batch.is_open_to_help() => nudge(batch, 0),
             Fault::MixesParts if batch.parts().len() > 1 => copy_first_part(batch),
             Fault::LeaksNan if has_nan(batch) => change(batch, |_, v| v.fill(f32::NAN)),
             Fault::KeepsScratchOfLargerBatch if stale => nudge(batch, 0),

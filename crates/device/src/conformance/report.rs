@@ -22,6 +22,8 @@ pub enum Check {
     InFlight,
     /// Threads with a session each share a program.
     Threads,
+    /// An execution that is open to help gives the same with help and without; a helper with nothing to do comes back.
+    Help,
     /// A batch that does not fit is refused, touches no output and leaves the session usable.
     WrongBatches,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Check {
             Check::Reuse => "reuse",
             Check::InFlight => "in flight",
             Check::Threads => "threads",
+            Check::Help => "help",
             Check::WrongBatches => "wrong batches",
         })
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "one span of samples is meant, not a list of them")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -11,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::execution::{Execution, Span, rows};
 use super::{Case, Example, Options, Tolerance};
-use crate::{Program, Session, View};
+use crate::{Program, Session, View, execute};
 
 /// Batch sizes that are tried, as far as the case and the program allow.
 const BATCHES: [usize; 9] = [0, 1, 2, 3, 7, 16, 17, 33, 64];
@@ -206,6 +207,46 @@ impl<'a> Trial<'a> {
                     format!("thread {index} of {}: {message}", self.options.threads)
                 })
             })
+        })
+    }
+
+    /// Executions open to help, first with nobody to help them, then with a thread that does all the time.
+    pub(super) fn help(&self) -> Result<(), String> {
+        if self.program.help(&|| true) || self.program.help(&|| false) {
+            return Err("a thread helped, and nothing was under way".into());
+        }
+        let stop = AtomicBool::new(false);
+        let leave = || stop.load(Ordering::Relaxed);
+        let n = self.largest();
+        let mut session = self.open()?;
+        let mut run = |size: usize| {
+            let mut execution = self.execution(&[0..size]);
+            {
+                let mut batch = execution.batch();
+                batch.open_to_help(true);
+                execute(&mut *session, &mut batch)
+                    .map_err(|error| format!("an execution open to help failed: {error}"))?;
+            }
+            let results = execution.results(self.case.signature());
+            let spans = [0..size];
+            let results = results.map_err(|message| self.context(&spans, &message))?;
+            self.compare(&spans, &results).map_err(|message| format!("open to help, {message}"))
+        };
+        run(n)?;
+        if !self.program.can_be_helped() {
+            return Ok(());
+        }
+        thread::scope(|scope| {
+            let help = || {
+                while !leave() {
+                    self.program.help(&leave);
+                }
+            };
+            let builder = thread::Builder::new().name("conformance-helper".into());
+            builder.spawn_scoped(scope, help).expect("a thread can be started");
+            let result = [1, n, 0, n].into_iter().try_for_each(&mut run);
+            stop.store(true, Ordering::Relaxed);
+            result
         })
     }
 

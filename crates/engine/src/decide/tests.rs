@@ -160,8 +160,11 @@ proptest! {
         prop_assert!(samples > 0 || verdicts.contains(&Verdict::Shed), "no progress: {verdicts:?}");
         let waiting = lines.iter().map(Owned::waiting).sum();
         if let Some(first) = verdict_of(Verdict::Take).next() && line.max_delay == 0 {
-            let share = Load { waiting, ..load }.share();
-            prop_assert!(samples <= share.max(first.samples).max(line.entries[0].samples));
+            let share = Load { waiting, ..load }.share().min(line.max_samples).min(line.waiting());
+            let base = share.max(line.entries[0].samples);
+            let cheap = |size| line.mean(size, load) as f64 <= line.mean(base, load) as f64 * GAIN + 1.0;
+            let costs_nothing = (samples..=line.max_samples).any(cheap);
+            prop_assert!(samples <= base.max(first.samples) || costs_nothing, "{take:?} of a share of {share}");
         }
         for entry in verdict_of(Verdict::Shed) {
             prop_assert!(line.late == Late::Reject && entry.deadline < NOW + line.mean(entry.samples, load));

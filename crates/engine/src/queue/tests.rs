@@ -248,7 +248,7 @@ impl Lane {
         match self.queue.take_batch(load(), self.now, &mut self.batch, &mut Vec::new()) {
             Decision::Take(take) => {
                 let took = (take.predicted as f64 * factor) as Nanos;
-                self.queue.record(take.line, take.samples, 1, take.predicted, took);
+                self.queue.record(take.line, take.samples, 1, take.predicted, took, false);
                 self.now += took;
                 self.busy[take.line] += took;
                 take
@@ -316,24 +316,33 @@ fn models_that_always_have_work_get_the_lanes_by_their_weights() {
 
 #[test]
 fn a_model_saves_up_no_share_while_it_has_no_work() {
-    let mut queue = Queue::new();
-    for _ in 0..2 {
-        let model = queue.add_model(1);
-        queue.add_line(line(model, 8), costs(8, 1_000, 10));
+    // Whether the other one's requests wait, or are executed by their callers.
+    for inline in [false, true] {
+        let mut queue = Queue::new();
+        for _ in 0..2 {
+            let model = queue.add_model(1);
+            queue.add_line(line(model, 8), costs(8, 1_000, 10));
+        }
+        let mut lane = Lane::new(queue);
+        while lane.now < 10 * SECOND {
+            if inline {
+                lane.queue.charge(0, MS);
+                lane.queue.record(0, 1, 1, MS, MS, false);
+                lane.now += MS;
+            } else {
+                lane.flood(0, 0, 32);
+                lane.step(1.0);
+            }
+        }
+        let before = lane.busy[0];
+        for _ in 0..100 {
+            lane.flood(0, 0, 32);
+            lane.flood(1, 0, 32);
+            lane.step(1.0);
+        }
+        let (first, second) = (lane.busy[0] - before, lane.busy[1]);
+        assert!((0.9..1.1).contains(&(first as f64 / second as f64)), "{first} against {second}, {inline}");
     }
-    let mut lane = Lane::new(queue);
-    while lane.now < 10 * SECOND {
-        lane.flood(0, 0, 32);
-        lane.step(1.0);
-    }
-    let before = lane.busy[0];
-    for _ in 0..100 {
-        lane.flood(0, 0, 32);
-        lane.flood(1, 0, 32);
-        lane.step(1.0);
-    }
-    let (first, second) = (lane.busy[0] - before, lane.busy[1]);
-    assert!((0.9..1.1).contains(&(first as f64 / second as f64)), "{first} against {second}");
 }
 
 #[test]
@@ -381,8 +390,8 @@ fn admission_says_what_is_full_and_when_to_come_back() {
     (0..20).for_each(|_| _ = queue.push(line, &arrival(0, 0), 1, ()));
     let bounds = Bounds { samples: 25, bytes: 1000, time: SECOND };
     let request = Arrival { samples: 4, ..arrival(0, 0) };
-    let admit = |request: Arrival, bounds: Bounds, lanes: usize, ahead: Nanos| {
-        queue.admit(line, &request, &bounds, Load { lanes, ..load() }, ahead)
+    let mut admit = |request: Arrival, bounds: Bounds, lanes: usize, ahead: Nanos| {
+        queue.admit(line, &request, &bounds, Load { lanes, ..load() }, ahead).map(drop)
     };
     assert_eq!(admit(request, bounds, 1, 0), Ok(()));
     let samples = admit(Arrival { samples: 6, ..request }, bounds, 1, 0);
