@@ -267,7 +267,8 @@ where
     // What waited for company is not divided among the lanes again.
     let share = if line.max_delay > 0 { usize::MAX } else { load.share() };
     let first = line.entries.clone().next().map_or(1, |entry| entry.samples);
-    let limit = line.stretched(line.max_samples.min(share).min(line.waiting).max(first), load.busy);
+    let limit = line.max_samples.min(share).min(line.waiting).max(first);
+    let limit = line.stretched(limit, load.busy);
     let mean_ns = |samples| line.costs.predict(samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
     let mut sizes: SmallVec<[Size; 64]> = line
         .costs

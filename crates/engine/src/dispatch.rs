@@ -96,12 +96,12 @@ struct Model {
 struct Post {
     thread: Option<Thread>,
     called: Option<Call>,
-    /// The caller that [stole](Dispatch::steal) the lane, as long as it has it.
-    guest: Option<Thread>,
     /// The thread spins: it needs no wake-up.
     spins: bool,
     /// The lane helps, or was called to.
     helps: bool,
+    /// The caller that [stole](Dispatch::steal) the lane, as long as it has it.
+    guest: Option<Thread>,
     /// The lane is not counted any more, and closes its sessions.
     retiring: bool,
     retired: bool,
@@ -528,14 +528,10 @@ impl Dispatch {
             return None;
         }
         let post = state.posts.iter_mut().find(serves)?;
-        match post.called.take() {
-            Some(Call::Serve(lane)) => {
-                post.guest = Some(current());
-                self.called.fetch_sub(1, Ordering::Relaxed);
-                Some(lane)
-            }
-            _ => None,
-        }
+        let Some(Call::Serve(lane)) = post.called.take() else { unreachable!("it was called to serve") };
+        post.guest = Some(current());
+        self.called.fetch_sub(1, Ordering::Relaxed);
+        Some(lane)
     }
 
     /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever

@@ -415,3 +415,27 @@ fn admission_says_what_is_full_and_when_to_come_back() {
         Err(Overload::Deadline { .. })
     ));
 }
+
+#[test]
+fn costs_that_are_wrong_do_not_refuse_every_request_for_ever() {
+    let mut queue = Queue::new();
+    let model = queue.add_model(1);
+    // Measured while something else had the machine: a second for each sample.
+    let line = queue.add_line(line(model, 8), costs(8, 0, 1_000_000));
+    let mut accepted = 0;
+    for i in 0..1000 {
+        let now = i * 10 * MS;
+        let request = Arrival { deadline: now + 5 * MS, ..arrival(now, 0) };
+        let idle = Load { lanes: 1, ..Load::default() };
+        let bounds = Bounds { samples: 100, bytes: 1000, time: SECOND };
+        let Ok(admitted) = queue.admit(line, &request, &bounds, idle, 0) else { continue };
+        accepted += 1;
+        queue.push(line, &admitted, 1, ());
+        let (mut batch, mut shed) = (Vec::new(), Vec::new());
+        let decision = queue.take_batch(Load { busy: 1, ..idle }, now, &mut batch, &mut shed);
+        let Decision::Take(take) = decision else { panic!("{decision:?}") };
+        assert_eq!((batch.len(), shed.len()), (1, 0), "what was accepted is executed");
+        queue.record(line, take.samples, 1, take.predicted, MS, false);
+    }
+    assert!(accepted > 300, "{accepted} of 1000 were accepted");
+}
