@@ -223,6 +223,7 @@ impl<T> Queue<T> {
         let Some(waiting) = self.lines.get(line).and_then(Option::as_ref) else { return };
         let share = &mut self.models[waiting.options.model];
         share.service = share.service.max(self.service);
+        self.service = share.service;
         share.service += predicted / u64::from(share.weight);
     }
 

@@ -2,7 +2,9 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p paceline-engine --release --test loom_engine`
 //!
-//! A scene that deadlocks, loses a wake-up, or answers a request never or twice fails in some interleaving.
+//! A scene that deadlocks, loses a wake-up, or answers a request never or twice fails in some interleaving. Time is the real
+//! clock's, so no scene depends on how long anything takes: delays are so long that they never end, and deadlines are left to
+//! the other tests.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -11,12 +13,17 @@ use std::time::Duration;
 use loom::thread;
 use paceline_device::fake::{FakeProgram, Outcome, rows};
 use paceline_device::{BatchSizes, DeviceError};
-use paceline_engine::{Engine, ExecutionError, InferError, Model, SubmitError};
+use paceline_engine::{Engine, ExecutionError, InferError, LoadOptions, Model, SubmitError};
 use paceline_graph::Tensor;
 
 fn explore(scene: impl Fn() + Send + Sync + 'static) {
+    explore_up_to(3, scene);
+}
+
+/// A scene with more threads, up to fewer preemptions.
+fn explore_up_to(preemptions: usize, scene: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(scene);
 }
 
@@ -178,4 +185,138 @@ fn retiring_the_last_lane_answers_what_waits() {
         engine.drain();
         balance(&model);
     });
+}
+
+#[test]
+fn dropping_a_large_request_against_its_parts() {
+    explore(|| {
+        let (engine, model) = engine(1, plain().batch_sizes(BatchSizes::UpTo(1)));
+        let ticket = model.submit(input(1.0, 2)).unwrap();
+        let dropper = thread::spawn(move || drop(ticket));
+        engine.drain();
+        dropper.join().unwrap();
+        balance(&model);
+    });
+}
+
+#[test]
+fn replacing_against_submit() {
+    explore_up_to(2, || {
+        let (engine, model) = engine(1, plain());
+        let (other, new) = (model.clone(), Arc::new(plain()));
+        let caller = thread::spawn(move || other.submit(input(1.0, 1)).unwrap().wait().is_ok());
+        engine.replace("fake", [new.clone() as _], unmeasured()).unwrap();
+        infer(&model, 2.0, 1);
+        assert!(caller.join().unwrap());
+        engine.drain();
+        balance(&model);
+        assert_eq!((model.version(), model.statistics().completed), (Some(2), 2));
+        drop((engine, model));
+        assert_eq!(Arc::strong_count(&new), 1);
+    });
+}
+
+#[test]
+fn unloading_against_submit() {
+    explore(|| {
+        let (engine, model) = engine(1, plain());
+        let other = model.clone();
+        let caller = thread::spawn(move || match other.submit(input(1.0, 1)) {
+            Ok(ticket) => ticket.wait().is_ok(),
+            Err(refused) => matches!(refused, SubmitError::Unloaded { .. }),
+        });
+        assert!(engine.unload("fake"));
+        assert!(caller.join().unwrap());
+        engine.drain();
+        balance(&model);
+    });
+}
+
+#[test]
+fn adding_a_lane_against_submit() {
+    explore_up_to(2, || {
+        let (engine, model) = engine(1, plain().batch_sizes(BatchSizes::UpTo(1)));
+        let other = model.clone();
+        let caller = thread::spawn(move || other.submit(input(1.0, 2)).unwrap().wait().is_ok());
+        engine.set_lanes(2).unwrap();
+        assert!(caller.join().unwrap());
+        engine.drain();
+        balance(&model);
+    });
+}
+
+#[test]
+fn retiring_a_lane_against_submit() {
+    explore_up_to(2, || {
+        let (engine, model) = engine(2, plain().batch_sizes(BatchSizes::UpTo(1)));
+        let other = model.clone();
+        let caller = thread::spawn(move || other.submit(input(1.0, 2)).unwrap().wait().is_ok());
+        engine.set_lanes(1).unwrap();
+        assert!(caller.join().unwrap());
+        infer(&model, 2.0, 1);
+        engine.drain();
+        assert_eq!(engine.statistics().retired, 0);
+        balance(&model);
+    });
+}
+
+#[test]
+fn a_caller_that_stole_a_lane_against_the_last_drop() {
+    explore_up_to(2, || {
+        let (engine, model) = engine(1, plain().batch_sizes(BatchSizes::UpTo(1)));
+        let [first, second] = [1.0, 2.0].map(|first| model.submit(input(first, 1)).unwrap());
+        let caller = thread::spawn(move || first.wait().is_ok());
+        drop((engine, model));
+        assert!(second.is_answered() && second.wait().is_ok());
+        assert!(caller.join().unwrap());
+    });
+}
+
+#[test]
+fn callers_that_steal_against_each_other() {
+    explore_up_to(2, || {
+        let (_engine, model) = engine(1, plain().batch_sizes(BatchSizes::UpTo(1)));
+        let [first, second] = [1.0, 2.0].map(|first| model.submit(input(first, 1)).unwrap());
+        let caller = thread::spawn(move || first.wait().is_ok());
+        assert!(second.wait().is_ok());
+        assert!(caller.join().unwrap());
+    });
+}
+
+#[test]
+fn an_alarm_against_a_drain() {
+    explore_up_to(2, || {
+        let (engine, model) = patient();
+        let caller = thread::spawn(move || match model.infer(input(1.0, 1)) {
+            Ok(_) => true,
+            Err(error) => matches!(error, InferError::Refused(SubmitError::Draining { .. })),
+        });
+        engine.drain();
+        assert!(caller.join().unwrap());
+    });
+}
+
+#[test]
+fn an_alarm_against_company() {
+    explore_up_to(2, || {
+        let (_engine, model) = patient();
+        let other = model.clone();
+        let caller = thread::spawn(move || infer(&other, 1.0, 1));
+        let ticket = model.submit(input(2.0, 1)).unwrap();
+        assert!(ticket.wait().is_ok());
+        caller.join().unwrap();
+    });
+}
+
+/// A model of batches up to 2 whose requests wait for ever for company.
+fn patient() -> (Engine, Model) {
+    let engine = Engine::builder().lanes(1).build().unwrap();
+    let options = unmeasured().max_queue_delay(Duration::from_secs(1 << 40));
+    let program = Arc::new(plain().batch_sizes(BatchSizes::Buckets(vec![2])));
+    let model = engine.load_with("patient", [program as _], options).unwrap();
+    (engine, model)
+}
+
+fn unmeasured() -> LoadOptions {
+    LoadOptions::new().warm_up(Duration::ZERO)
 }

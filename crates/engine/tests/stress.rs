@@ -4,14 +4,16 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{WIDTH, block_on, check, engine, input, silence_scripted_panics};
+use common::{WIDTH, balance, block_on, check, engine, in_time, input, silence_scripted_panics};
 use paceline_device::BatchSizes;
 use paceline_device::fake::{Execution, FakeProgram, Latency, Outcome, rows};
-use paceline_engine::{Answer, Engine, InferError, Model, SubmitError};
+use paceline_engine::{
+    Answer, Engine, ExecutionError, InferError, LoadOptions, Model, ModelStatistics, Request, SubmitError,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -189,4 +191,108 @@ fn engines_come_and_go_under_load() {
             }
         }
     }
+}
+
+/// What one caller of the churn does with a model by name: a few requests with random deadlines and priorities.
+fn visit(engine: &Engine, seed: u64, tally: &Tally) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for _ in 0..4 {
+        let Some(model) = engine.model(["stays", "replaced", "reloaded"][rng.random_range(0..3)]) else {
+            continue;
+        };
+        let (first, samples) = (rng.random_range(0..1000) as f32, rng.random_range(1..6));
+        let mut request = Request::new([("x", input(first, samples))]).priority(rng.random_range(-9..9));
+        if rng.random_bool(0.4) {
+            request = request.timeout(Duration::from_micros(rng.random_range(1..3000)));
+        }
+        let answer = match rng.random_range(0..4) {
+            0 => match model.infer(request) {
+                Ok(outputs) => Ok(Ok(outputs)),
+                Err(InferError::Execution(error)) => Ok(Err(error)),
+                Err(InferError::Refused(refused)) => Err(refused),
+            },
+            1 => model.submit(request).map(|ticket| ticket.wait()),
+            2 => model.submit(request).map(block_on),
+            _ => match model.submit(request) {
+                Ok(ticket) => {
+                    Tally::count(&tally.accepted);
+                    Tally::count(&tally.dropped);
+                    drop(ticket);
+                    continue;
+                }
+                Err(refused) => Err(refused),
+            },
+        };
+        match answer {
+            Ok(answer) => {
+                Tally::count(&tally.accepted);
+                assert!(!matches!(answer, Err(ExecutionError::NoLanes { .. })), "a lane is always there");
+                tally.answer(answer, first, samples);
+            }
+            Err(refused) => {
+                Tally::count(&tally.refused);
+                let expected = matches!(refused, SubmitError::Deadline { .. } | SubmitError::Unloaded { .. });
+                assert!(expected, "{refused}");
+                assert_eq!(refused.into_inputs(), [("x".to_string(), input(first, samples))]);
+            }
+        }
+    }
+}
+
+#[test]
+fn callers_lanes_and_models_come_and_go() {
+    silence_scripted_panics();
+    in_time(|| {
+        const CALLERS: u64 = 1000;
+        const AT_ONCE: u64 = 64;
+        let engine = Engine::builder().lanes(2).warm_up(Duration::ZERO).build().unwrap();
+        let quick = || program(Latency::sleep(Duration::from_micros(20), Duration::ZERO), 8) as _;
+        let mut models: Vec<Model> = ["stays", "replaced", "reloaded"]
+            .map(|name| engine.load_with(name, [quick()], LoadOptions::new()).unwrap())
+            .into();
+        let (tally, next, done) = (Tally::default(), AtomicU64::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let (engine, tally, next, done) = (&engine, &tally, &next, &done);
+            let changes = scope.spawn(move || {
+                let mut loaded = Vec::new();
+                for round in (0..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                    engine.set_lanes([3, 1, 6, 2][round % 4]).unwrap();
+                    engine.replace("replaced", [quick()], LoadOptions::new()).unwrap();
+                    assert!(engine.unload("reloaded"));
+                    loaded.push(engine.load("reloaded", quick()).unwrap());
+                    thread::sleep(Duration::from_micros(500));
+                }
+                loaded
+            });
+            // Each of these starts one short-lived caller after the other.
+            let starters: Vec<_> = (0..AT_ONCE)
+                .map(|_| {
+                    scope.spawn(move || {
+                        loop {
+                            let caller = next.fetch_add(1, Ordering::Relaxed);
+                            if caller >= CALLERS {
+                                return;
+                            }
+                            thread::scope(|scope| _ = scope.spawn(move || visit(engine, caller, tally)));
+                        }
+                    })
+                })
+                .collect();
+            starters.into_iter().for_each(|starter| starter.join().unwrap());
+            done.store(true, Ordering::Relaxed);
+            models.extend(changes.join().unwrap());
+        });
+        engine.drain();
+        models.iter().for_each(balance);
+        let got: Vec<ModelStatistics> = models.iter().map(Model::statistics).collect();
+        let sum = |of: fn(&ModelStatistics) -> u64| got.iter().map(of).sum::<u64>();
+        let [accepted, answered, dropped, refused] =
+            [&tally.accepted, &tally.answered, &tally.dropped, &tally.refused]
+                .map(|n| n.load(Ordering::Relaxed));
+        assert_eq!((accepted, sum(|m| m.accepted)), (answered + dropped, accepted));
+        assert_eq!(sum(|m| m.refused.total()), refused);
+        assert!(sum(|m| m.completed) > CALLERS && sum(|m| m.failed) > 0 && models.len() > 5);
+        let now = engine.statistics();
+        assert_eq!((now.retired, now.busy, now.queued, now.queued_bytes), (0, 0, 0, 0));
+    });
 }

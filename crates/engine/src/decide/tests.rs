@@ -161,10 +161,11 @@ proptest! {
         prop_assert!(samples > 0 || verdicts.contains(&Verdict::Shed), "no progress: {verdicts:?}");
         let waiting = lines.iter().map(Owned::waiting).sum();
         if let Some(first) = verdict_of(Verdict::Take).next() && line.max_delay == 0 {
-            let share = Load { waiting, ..load }.share();
-            let fair = share.max(first.samples).max(line.entries[0].samples).min(line.max_samples);
-            let costs_no_time = line.mean(samples, load) as f64 <= line.mean(fair, load) as f64 * GAIN + 1.0;
-            prop_assert!(samples <= fair || costs_no_time, "{samples} where {fair} are a fair share");
+            let share = Load { waiting, ..load }.share().min(line.max_samples).min(line.waiting());
+            let base = share.max(line.entries[0].samples);
+            let cheap = |size| line.mean(size, load) as f64 <= line.mean(base, load) as f64 * GAIN + 1.0;
+            let costs_nothing = (samples..=line.max_samples).any(cheap);
+            prop_assert!(samples <= base.max(first.samples) || costs_nothing, "{take:?} of a share of {share}");
         }
         for entry in verdict_of(Verdict::Shed) {
             prop_assert!(line.late == Late::Reject && entry.deadline < NOW + line.mean(entry.samples, load));
@@ -267,9 +268,9 @@ fn a_lane_takes_no_more_than_its_share() {
 fn what_waited_for_company_goes_together() {
     let full = Owned { max_samples: 8, max_delay: 50 * MS, ..Owned::singles(8) };
     let load = Load { lanes: 4, ..one_lane() };
-    assert_eq!(taken(&[full.clone()], load).0.samples, 8);
+    assert_eq!(taken(std::slice::from_ref(&full), load).0.samples, 8);
     let old = Owned { since: NOW - 50 * MS, entries: full.entries[..5].to_vec(), ..full };
-    let (take, _) = taken(&[old.clone()], load);
+    let (take, _) = taken(std::slice::from_ref(&old), load);
     assert_eq!((take.samples, take.release), (5, Release::Delay));
     let young = Owned { since: NOW - 49 * MS, ..old };
     assert_eq!(run(&[young], load).0, Decision::Wait { until: NOW + MS });
@@ -281,7 +282,7 @@ fn the_size_with_the_best_rate_is_chosen_and_a_deadline_makes_it_smaller() {
     let costs = [(1, 1_000), (4, 2_000), (8, 2_100), (16, 4_150), (32, 8_290)];
     let line = Owned::singles(60).costs(&costs);
     let load = Load { running: 64, ..one_lane() };
-    let (take, _) = taken(&[line.clone()], load);
+    let (take, _) = taken(std::slice::from_ref(&line), load);
     assert_eq!((take.samples, take.release), (8, Release::Rate));
     let tight = (0..60).fold(line, |line, index| line.deadline(index, NOW + 2_010_000));
     let (take, _) = taken(&[tight], load);

@@ -316,24 +316,33 @@ fn models_that_always_have_work_get_the_lanes_by_their_weights() {
 
 #[test]
 fn a_model_saves_up_no_share_while_it_has_no_work() {
-    let mut queue = Queue::new();
-    for _ in 0..2 {
-        let model = queue.add_model(1);
-        queue.add_line(line(model, 8), costs(8, 1_000, 10));
+    // Whether the other one's requests wait, or are executed by their callers.
+    for inline in [false, true] {
+        let mut queue = Queue::new();
+        for _ in 0..2 {
+            let model = queue.add_model(1);
+            queue.add_line(line(model, 8), costs(8, 1_000, 10));
+        }
+        let mut lane = Lane::new(queue);
+        while lane.now < 10 * SECOND {
+            if inline {
+                lane.queue.charge(0, MS);
+                lane.queue.record(0, 1, 1, MS, MS, false);
+                lane.now += MS;
+            } else {
+                lane.flood(0, 0, 32);
+                lane.step(1.0);
+            }
+        }
+        let before = lane.busy[0];
+        for _ in 0..100 {
+            lane.flood(0, 0, 32);
+            lane.flood(1, 0, 32);
+            lane.step(1.0);
+        }
+        let (first, second) = (lane.busy[0] - before, lane.busy[1]);
+        assert!((0.9..1.1).contains(&(first as f64 / second as f64)), "{first} against {second}, {inline}");
     }
-    let mut lane = Lane::new(queue);
-    while lane.now < 10 * SECOND {
-        lane.flood(0, 0, 32);
-        lane.step(1.0);
-    }
-    let before = lane.busy[0];
-    for _ in 0..100 {
-        lane.flood(0, 0, 32);
-        lane.flood(1, 0, 32);
-        lane.step(1.0);
-    }
-    let (first, second) = (lane.busy[0] - before, lane.busy[1]);
-    assert!((0.9..1.1).contains(&(first as f64 / second as f64)), "{first} against {second}");
 }
 
 #[test]
