@@ -402,7 +402,8 @@ impl Dispatch {
         let Some(model) = &state.models[loaded.slot] else { return Err(Refusal::Unloaded) };
         let line = model.lines[variant];
         let (load, ahead) = (state.load(), state.ahead(request.now));
-        state.queue.admit(line, request, &self.bounds, load, ahead).map_err(Refusal::Overload)?;
+        let admitted = state.queue.admit(line, request, &self.bounds, load, ahead);
+        let request = &admitted.map_err(Refusal::Overload)?;
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
         loaded.counters.accepted();
         let (first, due) = (state.queue.next_number(), request.due());

@@ -22,6 +22,9 @@ pub(crate) const PATIENCE_NS: Nanos = 1_000_000_000;
 /// How much earlier a step of priority makes an entry due.
 pub(crate) const PRIORITY_STEP_NS: Nanos = 100_000_000;
 
+/// Of so many requests that an idle engine would refuse, one is executed, for the table of costs.
+const HOPELESS_TO_A_PROBE: u32 = 16;
+
 /// Entries waiting, by line.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
@@ -59,6 +62,8 @@ struct Waiting<T> {
     backlog_ns: Nanos,
     /// Since when something has been waiting.
     since: Nanos,
+    /// Requests that an idle engine refused because of their deadlines.
+    hopeless: u32,
     /// Nothing is added any more; the line goes when it is empty.
     retired: bool,
 }
@@ -152,9 +157,10 @@ impl<T> Queue<T> {
 
     /// Adds a line; its number, which is used again when the line is gone.
     pub(crate) fn add_line(&mut self, options: LineOptions, costs: CostTable) -> usize {
-        let (entries, samples, backlog_ns, since) = (BTreeMap::new(), 0, 0, 0);
+        let (entries, samples, hurried, backlog_ns, since) = (BTreeMap::new(), 0, 0, 0, 0);
+        let (hopeless, retired) = (0, false);
         let line =
-            Waiting { options, costs, entries, samples, hurried: 0, backlog_ns, since, retired: false };
+            Waiting { options, costs, entries, samples, hurried, backlog_ns, since, hopeless, retired };
         match self.lines.iter().position(Option::is_none) {
             Some(free) => {
                 self.lines[free] = Some(line);
@@ -242,16 +248,19 @@ impl<T> Queue<T> {
         self.entries == 0
     }
 
-    /// Whether a request may be added. `ahead` is what the lanes still have to do of what they execute, added up.
+    /// Whether a request may be added, and as what. `ahead` is what the lanes still have to do of what they execute, added up.
+    ///
+    /// A table of costs that is wrong would have an idle engine refuse every request with a deadline, and never be put right, for want
+    /// of executions. So now and then one such request is added as if it had no deadline: a probe.
     pub(crate) fn admit(
-        &self,
+        &mut self,
         line: usize,
         request: &Arrival,
         bounds: &Bounds,
         load: Load,
         ahead: Nanos,
-    ) -> Result<(), Overload> {
-        let Some(waiting) = &self.lines[line] else { return Ok(()) };
+    ) -> Result<Arrival, Overload> {
+        let Some(waiting) = &self.lines[line] else { return Ok(*request) };
         let lanes = load.lanes.max(1) as u64;
         let unit_ns = waiting.costs.unit_ns(load.busy.max(1));
         let drain = |samples: usize| ((samples as f64 * unit_ns) as Nanos / lanes).max(MIN_RETRY_NS);
@@ -279,11 +288,21 @@ impl<T> Queue<T> {
             let predicted = wait + execution * parts.div_ceil(lanes);
             let left = request.deadline.saturating_sub(request.now);
             if predicted > left || left == 0 {
+                if left > 0 && self.entries == 0 && load.busy == 0 && self.is_probe(line) {
+                    return Ok(Arrival { deadline: NEVER, ..*request });
+                }
                 let retry_after = (predicted - left.min(predicted)).max(MIN_RETRY_NS);
                 return Err(Overload::Deadline { predicted, left, retry_after });
             }
         }
-        Ok(())
+        Ok(*request)
+    }
+
+    /// Whether the request that would be refused is to be executed all the same: one in so many that an idle engine would refuse.
+    fn is_probe(&mut self, line: usize) -> bool {
+        let Some(waiting) = &mut self.lines[line] else { return false };
+        waiting.hopeless += 1;
+        waiting.hopeless.is_multiple_of(HOPELESS_TO_A_PROBE)
     }
 
     /// The predicted time of one lane for what is executed before an entry of this line that is due then: the part of the line

@@ -73,9 +73,7 @@ impl Scheduler for Paceline {
         let arrival = Arrival { samples, bytes: samples * 4096, deadline, priority, now };
         let ahead = self.posts.iter().map(|post| post.until.saturating_sub(now)).sum();
         let load = self.load(busy);
-        if self.queue.admit(line, &arrival, &BOUNDS, load, ahead).is_err() {
-            return false;
-        }
+        let Ok(arrival) = self.queue.admit(line, &arrival, &BOUNDS, load, ahead) else { return false };
         self.queue.push(line, &arrival, load.lanes, (number, samples));
         true
     }
