@@ -46,6 +46,7 @@ fn measure(name: &str, samples: usize) {
                 program.help(&leave);
             }
         });
+        let _end = EndHelper { stop: &stop, idle: &idle, helper: helper.thread() };
         for round in 0..3 * ROUNDS {
             let mode = round % 3;
             idle.store(mode == 2, Ordering::Relaxed);
@@ -59,9 +60,6 @@ fn measure(name: &str, samples: usize) {
                 times[mode].push(caller.time(&mut *session, mode > 0));
             }
         }
-        idle.store(false, Ordering::Relaxed);
-        stop.store(true, Ordering::Relaxed);
-        helper.thread().unpark();
     });
     let [closed, open, helped] = times.map(|mut times| {
         times.sort_by(f64::total_cmp);
@@ -72,6 +70,21 @@ fn measure(name: &str, samples: usize) {
         open / closed,
         helped / closed
     );
+}
+
+/// Ends the helper with its scope, also when that panics: a scope waits for its threads.
+struct EndHelper<'a> {
+    stop: &'a AtomicBool,
+    idle: &'a AtomicBool,
+    helper: &'a thread::Thread,
+}
+
+impl Drop for EndHelper<'_> {
+    fn drop(&mut self) {
+        self.idle.store(false, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
+        self.helper.unpark();
+    }
 }
 
 /// One caller's memory.

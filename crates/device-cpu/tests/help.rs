@@ -10,6 +10,15 @@ use paceline_device_cpu::{CpuDevice, Isa};
 use paceline_graph::{Data, Graph, Tensor};
 use paceline_nn::{GELU, Linear, Model, Sequential, StateDict, build_layer, sample_inputs};
 
+/// Ends the helpers of a scope with it, also when it panics: a scope waits for its threads.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// A program, an input, and the bits that come out when nobody helps.
 struct Subject {
     program: Arc<dyn Program>,
@@ -51,6 +60,7 @@ impl Subject {
     fn check(&self, leaders: usize, helpers: usize, what: &str) {
         let (stop, helped) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
+            let _stop_at_end = StopAtEnd(&stop);
             for helper in 0..helpers {
                 let (stop, helped) = (&stop, &helped);
                 scope.spawn(move || {
@@ -82,7 +92,6 @@ impl Subject {
             };
             let leaders: Vec<_> = (0..leaders).map(|_| scope.spawn(lead)).collect();
             let same: Vec<bool> = leaders.into_iter().map(|leader| leader.join().unwrap()).collect();
-            stop.store(true, Relaxed);
             assert!(same.iter().all(|&same| same), "{what}: help changed the result");
         });
         assert!(helped.into_inner() > 0, "{what}: nobody helped");

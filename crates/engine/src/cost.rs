@@ -15,6 +15,8 @@ use crate::clock::Nanos;
 
 /// The weight of a new time in a mean, once there are enough of them.
 const FORGETTING: f64 = 1.0 / 32.0;
+/// The weight of a time of less than half the mean: other work on the machine makes executions longer, nothing makes them shorter.
+const DISPROOF: f64 = 0.25;
 /// How often the mean one time may be at most, in the mean.
 const OUTLIER: f64 = 4.0;
 /// Executions after which the curve and its frontier are drawn anew.
@@ -77,7 +79,8 @@ struct Mean {
 impl Mean {
     fn add(&mut self, x: f64) {
         self.count = self.count.saturating_add(1);
-        let weight = (1.0 / f64::from(self.count)).max(FORGETTING);
+        let least = if x < 0.5 * self.value { DISPROOF } else { FORGETTING };
+        let weight = (1.0 / f64::from(self.count)).max(least);
         self.value += weight * (x - self.value);
     }
 

@@ -268,10 +268,12 @@ fn fill<E>(line: &Line<'_, E>, load: Load, now: Nanos, verdicts: &mut Vec<Verdic
 where
     E: Iterator<Item = Entry> + Clone,
 {
-    let share = load.share();
-    let limit = line.max_samples.min(share).min(line.waiting);
+    // What waited for company is not divided among the lanes again.
+    let share = if line.max_delay > 0 { usize::MAX } else { load.share() };
     let first = line.entries.clone().next().map_or(1, |entry| entry.samples);
-    let limit = line.stretched(limit.max(first), load.busy);
+    let limit = line.max_samples.min(share).min(line.waiting).max(first);
+    let limit = line.stretched(limit, load.busy);
+    let mean_ns = |samples| line.costs.predict(samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
     let mut sizes: SmallVec<[Size; 64]> = line
         .costs
         .frontier(load.busy)
@@ -279,8 +281,11 @@ where
         .skip_while(|&(samples, _)| samples < first)
         .map(|(samples, Cost { mean_ns, .. })| Size::new(samples, mean_ns, now))
         .collect();
-    let mean_ns = line.costs.predict(limit, load.busy).map_or(0.0, |cost| cost.mean_ns);
-    sizes.push(Size::new(limit, mean_ns, now));
+    sizes.push(Size::new(limit, mean_ns(limit), now));
+    // The first request alone, where nothing else is as quick: it is left only for a size that answers more.
+    if mean_ns(first) < sizes[0].mean_ns {
+        sizes.insert(0, Size::new(first, mean_ns(first), now));
+    }
 
     let strict = line.late == Late::Reject;
     let walked = line.max_samples.saturating_mul(2);
@@ -289,8 +294,7 @@ where
     let mut is_late = |entry: &Entry| {
         entry.deadline < NEVER && {
             if known.0 != entry.samples {
-                let alone = line.costs.predict(entry.samples, load.busy).map_or(0.0, |cost| cost.mean_ns);
-                known = (entry.samples, now.saturating_add(alone as Nanos));
+                known = (entry.samples, now.saturating_add(mean_ns(entry.samples) as Nanos));
             }
             entry.deadline < known.1
         }
@@ -298,7 +302,7 @@ where
     let mut hurried = false;
     if strict && line.hurried {
         let (mut seen, mut near) = (0, 0);
-        for entry in line.entries.clone().take_while(|entry| {
+        for entry in line.entries.clone().take(MAX_WALK).take_while(|entry| {
             seen += entry.samples;
             seen <= walked || seen == entry.samples
         }) {
@@ -350,8 +354,8 @@ where
     } else {
         Release::Share
     };
-    let predicted = line.costs.predict(taken, load.busy).map_or(0, |cost| cost.mean_ns as Nanos);
-    Take { line: line.index, samples: taken, release, predicted: if taken == 0 { 0 } else { predicted } }
+    let predicted = if taken == 0 { 0 } else { mean_ns(taken) as Nanos };
+    Take { line: line.index, samples: taken, release, predicted }
 }
 
 impl Size {
@@ -406,5 +410,7 @@ fn best_in_time(sizes: &[Size]) -> (Size, bool) {
     (best, best.samples < last && best.just_in_time > 0)
 }
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod timing;

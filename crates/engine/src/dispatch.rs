@@ -1,14 +1,15 @@
 //! Who runs what, when: the queue and the lanes under one lock.
 //!
 //! A [`Lane`] is a value that exists once for each live lane. Whoever holds it may use that lane's sessions, and it is in exactly
-//! one place: idle, called (its thread has been told to come), held by its thread, or held by a caller that runs inline.
+//! one place: idle, called (its thread has been told to come), held by its thread, or held by a caller that runs inline or stole it.
 //!
 //! **Invariant: a lane is idle only while nothing is ripe.** Every accepted part calls a lane, if one is idle; a lane returns to
 //! idle only under the lock and when the policy finds nothing to take. So no request waits while a lane idles, unless its model
 //! has a `max_queue_delay`; then the last lane that looked sets an alarm, and looks again. No wake-up is lost.
 //!
 //! Between the call and the moment its thread takes a batch the queue may grow: the batch is chosen when the lane is there. A
-//! caller that is about to block for its answer takes a called lane itself ([`steal`](Dispatch::steal)): it is there already.
+//! caller that is about to block for its answer takes a called lane itself ([`steal`](Dispatch::steal)): it is there already. The
+//! lane's thread does not end before it has its lane back.
 //!
 //! **Help.** While nothing waits, a long execution may have the idle lanes: they are called to help it, and count as idle in all but
 //! name. They look for it between two pieces of work whether a request waits ([`is_wanted`](Dispatch::is_wanted)). A lane that
@@ -32,7 +33,7 @@ use crate::loaded::Loaded;
 use crate::queue::{Arrival, Bounds, LineOptions, Overload, Queue};
 use crate::serving::Serving;
 use crate::statistics::{LaneTimes, Release};
-use crate::sync::{Condvar, Mutex, Thread, current, lock, park, park_timeout};
+use crate::sync::{Condvar, Mutex, MutexGuard, Thread, current, lock, park, park_timeout};
 use crate::trace::Recorder;
 
 /// The right to run on a lane.
@@ -76,7 +77,7 @@ struct State {
     /// The last to become idle is called first: its caches are warm.
     idle: Vec<Lane>,
     posts: Vec<Post>,
-    /// Lanes not retired.
+    /// Lanes neither retired nor retiring.
     alive: usize,
     /// Lanes that there shall be; the next that become free are retired until that many are left.
     wanted: usize,
@@ -99,6 +100,10 @@ struct Post {
     spins: bool,
     /// The lane helps, or was called to.
     helps: bool,
+    /// The caller that [stole](Dispatch::steal) the lane, as long as it has it.
+    guest: Option<Thread>,
+    /// The lane is not counted any more, and closes its sessions.
+    retiring: bool,
     retired: bool,
     /// How often the index was used before: the thread of a retired lane does not mistake its successor's call for its own.
     generation: u64,
@@ -388,8 +393,9 @@ impl Dispatch {
         parts: SmallVec<[Part; 1]>,
         request: &Arrival,
     ) -> Result<Place, Refusal> {
-        if request.samples > self.bounds.samples {
-            return Err(Refusal::TooLarge { limit: self.bounds.samples });
+        if request.samples > self.bounds.samples || request.bytes > self.bounds.bytes {
+            let by_bytes = self.bounds.bytes / (request.bytes / request.samples.max(1)).max(1);
+            return Err(Refusal::TooLarge { limit: self.bounds.samples.min(by_bytes) });
         }
         let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
         let mut state = lock(&self.state);
@@ -442,10 +448,16 @@ impl Dispatch {
         batch: &mut Vec<Part>,
         shed: &mut Vec<Part>,
     ) -> Next {
+        // Dropped after the lock is released.
+        let mut gone: SmallVec<[Arc<Serving>; 1]> = SmallVec::new();
         let mut state = lock(&self.state);
         state.record(done);
         state.posts[lane.index()].helps = false;
         if state.alive > state.wanted {
+            // Counted at once, so that of lanes that become free together not one too many goes.
+            state.alive -= 1;
+            let post = &mut state.posts[lane.index()];
+            (post.retiring, post.latest, post.until) = (true, 0, 0);
             return Next::Retire(lane);
         }
         loop {
@@ -453,7 +465,10 @@ impl Dispatch {
             let load = state.load();
             let decision = state.queue.take_batch(load, now, batch, shed);
             let alarm = match decision {
-                Decision::Take(Take { samples: 0, .. }) => continue,
+                Decision::Take(Take { samples: 0, line, .. }) => {
+                    gone.extend(state.collect(line));
+                    continue;
+                }
                 Decision::Take(Take { line, samples, release, predicted }) => {
                     let post = &mut state.posts[lane.index()];
                     (post.latest, post.until) = (samples, now.saturating_add(predicted));
@@ -475,7 +490,11 @@ impl Dispatch {
                     None
                 }
             };
-            self.settle(&mut state, lane, alarm);
+            let thread = self.settle(&mut state, lane, alarm);
+            drop(state);
+            if let Some(thread) = thread {
+                thread.unpark();
+            }
             return Next::Idle;
         }
     }
@@ -484,12 +503,12 @@ impl Dispatch {
     pub(crate) fn release(&self, lane: Lane, done: Option<Execution<'_>>) {
         let mut state = lock(&self.state);
         state.record(done);
-        if state.queue.is_empty() && state.alive <= state.wanted {
-            self.settle(&mut state, lane, None);
-            return;
-        }
-        state.posts[lane.index()].until = 0;
-        let thread = self.call(&mut state, Call::Serve(lane));
+        let thread = if state.queue.is_empty() && state.alive <= state.wanted {
+            self.settle(&mut state, lane, None)
+        } else {
+            state.posts[lane.index()].until = 0;
+            self.call(&mut state, Call::Serve(lane))
+        };
         drop(state);
         if let Some(thread) = thread {
             thread.unpark();
@@ -508,23 +527,21 @@ impl Dispatch {
         if state.posts.iter_mut().filter(serves).count() < busy {
             return None;
         }
-        match state.posts.iter_mut().find(serves)?.called.take() {
-            Some(Call::Serve(lane)) => {
-                self.called.fetch_sub(1, Ordering::Relaxed);
-                Some(lane)
-            }
-            _ => None,
-        }
+        let post = state.posts.iter_mut().find(serves)?;
+        let Some(Call::Serve(lane)) = post.called.take() else { unreachable!("it was called to serve") };
+        post.guest = Some(current());
+        self.called.fetch_sub(1, Ordering::Relaxed);
+        Some(lane)
     }
 
     /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever
     /// waits comes back, to be answered with an error.
     pub(crate) fn retire(&self, lane: Lane) -> Vec<Part> {
         let mut state = lock(&self.state);
-        state.alive -= 1;
         let post = &mut state.posts[lane.index()];
-        let thread = post.thread.take();
+        let (thread, was_counted) = (post.thread.take(), !post.retiring);
         *post = Post { retired: true, generation: post.generation, ..Post::default() };
+        state.alive -= usize::from(was_counted);
         let orphans = if state.alive == 0 { state.queue.take_all() } else { Vec::new() };
         let gone: Vec<_> = (0..state.serving.len()).filter_map(|line| state.collect(line)).collect();
         drop(state);
@@ -540,7 +557,9 @@ impl Dispatch {
     /// generation, to be [started](Self::start_lane) when their sessions and threads are there.
     pub(crate) fn want_lanes(&self, lanes: usize) -> Vec<(usize, u64)> {
         let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
-        let mut state = lock(&self.state);
+        // An index is free when the lane that had it has closed its sessions.
+        let no_lane_retires = |state: &State| !state.posts.iter().any(|post| post.retiring);
+        let mut state = self.wait_until(lock(&self.state), no_lane_retires);
         state.wanted = lanes;
         let mut new = Vec::new();
         let reserved = state.posts.iter().filter(|post| !post.retired).count();
@@ -593,7 +612,7 @@ impl Dispatch {
         }
         loop {
             let mut state = lock(&self.state);
-            let closing = state.phase == Phase::Closing;
+            let over = state.phase == Phase::Closing && state.idle.iter().any(|lane| lane.0 == index);
             let post = &mut state.posts[index];
             if post.retired || post.generation != generation {
                 return None;
@@ -608,7 +627,7 @@ impl Dispatch {
                 Some(help) => return Some(help),
                 None => {}
             }
-            if closing {
+            if over {
                 return None;
             }
             let Some(alarm) = post.alarm else {
@@ -634,10 +653,7 @@ impl Dispatch {
     pub(crate) fn drain(&self) {
         let on_a_lane = self.is_on_a_lane();
         self.stop(Phase::Draining);
-        let mut state = lock(&self.state);
-        while !(on_a_lane || state.is_settled()) {
-            state = self.settled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
+        drop(self.wait_until(lock(&self.state), |state| on_a_lane || state.is_settled()));
     }
 
     /// Accepts nothing more; the lanes end when everything accepted is answered.
@@ -645,11 +661,24 @@ impl Dispatch {
         self.stop(Phase::Closing);
     }
 
-    /// Whether the calling thread is the thread of a lane.
+    /// Whether the calling thread is the thread of a lane, or has stolen one.
     pub(crate) fn is_on_a_lane(&self) -> bool {
         let me = current().id();
         let state = lock(&self.state);
-        state.posts.iter().any(|post| post.thread.as_ref().is_some_and(|thread| thread.id() == me))
+        let mut threads = state.posts.iter().flat_map(|post| post.thread.iter().chain(&post.guest));
+        threads.any(|thread| thread.id() == me)
+    }
+
+    /// Blocks until it is so; that is asked again when a lane is retired, and, once the engine drains, when one becomes idle.
+    fn wait_until<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        is_so: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        while !is_so(&state) {
+            state = self.settled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        state
     }
 
     fn stop(&self, phase: Phase) {
@@ -666,13 +695,18 @@ impl Dispatch {
         threads.iter().for_each(Thread::unpark);
     }
 
-    fn settle(&self, state: &mut State, lane: Lane, alarm: Option<Nanos>) {
+    /// Makes a lane idle; its thread, to be woken, where it has something to do that it does not know of: to wait for an alarm that
+    /// a caller set in its place, or to end.
+    fn settle(&self, state: &mut State, lane: Lane, alarm: Option<Nanos>) -> Option<Thread> {
         let post = &mut state.posts[lane.index()];
         (post.latest, post.until, post.alarm) = (0, 0, alarm);
+        let was_stolen = post.guest.take().is_some();
         state.idle.push(lane);
         if state.phase != Phase::Open {
             self.settled.notify_all();
         }
+        let wanted = was_stolen && (alarm.is_some() || state.phase == Phase::Closing);
+        if wanted { post.thread.clone() } else { None }
     }
 
     /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once and sleeps.
@@ -686,7 +720,7 @@ impl Dispatch {
         };
         let post = &mut state.posts[index];
         post.helps = matches!(call, Call::Help(..));
-        (post.alarm, post.called) = (None, Some(call));
+        (post.alarm, post.called, post.guest) = (None, Some(call), None);
         self.signals[index].fetch_add(1, Ordering::Relaxed);
         if post.spins { None } else { post.thread.clone() }
     }

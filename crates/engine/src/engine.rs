@@ -198,21 +198,18 @@ impl Engine {
         let mut threads = lock(&self.running.threads);
         let mut result = Ok(());
         for (lane, generation) in dispatch.want_lanes(lanes) {
-            let opened = dispatch.serving().iter().try_for_each(|serving| serving.open(lane));
-            let started = match opened {
-                Ok(()) if result.is_ok() => self
-                    .running
-                    .spawn_into(&mut threads, lane, generation)
-                    .map_err(|error| BuildError::Thread { lane, error }),
-                Ok(()) => Ok(()),
-                Err(error) => Err(BuildError::Session { lane, error }),
-            };
-            match started {
-                Ok(()) if result.is_ok() => dispatch.start_lane(lane),
-                other => {
-                    dispatch.abandon_lane(lane);
-                    result = result.and(other);
-                }
+            let serving = dispatch.serving();
+            result = result.and_then(|()| {
+                let opened = serving.iter().try_for_each(|serving| serving.open(lane));
+                opened.map_err(|error| BuildError::Session { lane, error })?;
+                let spawned = self.running.spawn_into(&mut threads, lane, generation);
+                spawned.map_err(|error| BuildError::Thread { lane, error })
+            });
+            if result.is_ok() {
+                dispatch.start_lane(lane);
+            } else {
+                serving.iter().for_each(|serving| serving.close(lane));
+                dispatch.abandon_lane(lane);
             }
         }
         result

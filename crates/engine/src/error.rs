@@ -114,14 +114,15 @@ pub enum SubmitError {
         /// The inputs, by name.
         inputs: Inputs,
     },
-    /// The request alone has more samples than may ever wait. Send it in pieces, or allow a longer queue.
+    /// The request alone has more samples, or bytes, than may ever wait. Send it in pieces, or allow a longer queue.
     #[error(
-        "the request has {samples} samples, but at most {limit} may wait; send it in pieces or raise queue_samples"
+        "the request has {samples} samples, but at most {limit} may wait; send it in pieces, or raise queue_samples or \
+         queue_bytes"
     )]
     TooLarge {
         /// Samples of the request.
         samples: usize,
-        /// The queue's bound.
+        /// The queue's bound; where that is in bytes, the samples of this model that go into it.
         limit: usize,
         /// The inputs, by name.
         inputs: Inputs,

@@ -22,16 +22,21 @@
 //! holds until the answer comes.
 //!
 //! # The life of a request
-//! 1. `validate` checks it against the signature and puts its inputs in order.
-//! 2. [`Model::infer`] on an idle engine claims a lane and executes on the spot (`lane::infer_inline`): no hand-off.
-//! 3. Otherwise it becomes a `job`, and its parts wait in the `queue`; `dispatch` calls a lane if one is idle.
-//! 4. A lane that is free takes what `decide` chooses *now*, executes it (`lane`), puts the results into the jobs, and wakes who
-//!    waits.
+//! 1. `validate` checks it against the signatures, finds the one of its shape, and puts its inputs in order.
+//! 2. [`Model::infer`] on an idle engine claims a lane and executes on the spot (`lane::infer_inline`): no hand-off. Idle lanes
+//!    help if that takes long.
+//! 3. Otherwise the `queue` admits it or says when to come back. It becomes a `job`, whose parts wait; `dispatch` calls a lane if
+//!    one is idle.
+//! 4. A lane that is free takes what `decide` chooses *now*, by the measured costs (`cost`), deadlines, priorities and the models'
+//!    shares; executes it (`lane`), puts the results into the jobs, and wakes who waits. What is too late is answered with an error.
 //! 5. The caller takes the answer out of the job; parts are joined in its thread.
 //!
 //! # What always holds
-//! - Every accepted request is answered exactly once, or was withdrawn by dropping its ticket.
-//! - No lane idles while a request waits; no request waits without bound on a full queue: it is refused, and its inputs come back.
+//! - Every accepted request is answered exactly once, or was withdrawn by dropping its ticket, also while lanes are added and retired
+//!   and models loaded, replaced and unloaded.
+//! - No lane idles while a request waits, unless the model asks for a `max_queue_delay`; nothing waits without bound: what is too
+//!   much in samples, bytes or predicted time is refused, and its inputs come back.
+//! - No priority and no model starves another.
 //! - A failure or panic of a device fails the requests of that execution and no other.
 //!
 //! # Traps
@@ -39,8 +44,7 @@
 //! - Wakers run on the threads of lanes: they must not block on the engine.
 //!
 //! # Not here
-//! Devices, files, the network. Deadlines, priorities and measured costs have their places (`request`, `decide`, `loaded`) and are
-//! not there yet: requests are served first come, first served.
+//! Devices, files, the network.
 #![forbid(unsafe_code)]
 
 mod builder;

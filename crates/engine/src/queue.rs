@@ -157,10 +157,25 @@ impl<T> Queue<T> {
 
     /// Adds a line; its number, which is used again when the line is gone.
     pub(crate) fn add_line(&mut self, options: LineOptions, costs: CostTable) -> usize {
+<<<<<<< HEAD
         let (entries, samples, hurried, backlog_ns, since) = (BTreeMap::new(), 0, 0, 0, 0);
         let (hopeless, retired) = (0, false);
         let line =
             Waiting { options, costs, entries, samples, hurried, backlog_ns, since, hopeless, retired };
+=======
+        let (entries, samples, hurried, backlog_ns, since, hopeless) = (BTreeMap::new(), 0, 0, 0, 0, 0);
+        let line = Waiting {
+            options,
+            costs,
+            entries,
+            samples,
+            hurried,
+            backlog_ns,
+            since,
+            hopeless,
+            retired: false,
+        };
+>>>>>>> main
         match self.lines.iter().position(Option::is_none) {
             Some(free) => {
                 self.lines[free] = Some(line);
@@ -475,3 +490,6 @@ impl<T> Queue<T> {
 
 /// Nobody is told to come back sooner.
 const MIN_RETRY_NS: Nanos = 1_000_000;
+
+#[cfg(test)]
+mod tests;

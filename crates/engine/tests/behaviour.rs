@@ -9,25 +9,13 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use common::{WIDTH, block_on, check, engine, input, silence_scripted_panics};
+use common::{WIDTH, block_on, check, engine, gated, input, silence_scripted_panics};
 use paceline_device::fake::{FakeProgram, Gate, Outcome, port, rows};
 use paceline_device::{BatchSizes, DeviceError, Signature};
 use paceline_engine::{
     BuildError, Engine, ExecutionError, InferError, LoadError, Model, Release, SubmitError,
 };
 use paceline_graph::{DType, Tensor};
-
-/// A program whose execution hangs at the gate when a request in it begins with a negative number.
-fn gated(gate: &Gate) -> FakeProgram {
-    let gate = gate.clone();
-    FakeProgram::new(rows(WIDTH)).recorded().script(move |execution| {
-        if execution.firsts.iter().any(|&first| first < 0.0) {
-            Outcome::Hang(gate.clone())
-        } else {
-            Outcome::Compute
-        }
-    })
-}
 
 #[test]
 fn a_lone_caller_runs_inline() {

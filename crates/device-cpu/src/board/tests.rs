@@ -28,7 +28,6 @@ fn every_unit_is_in_one_piece_and_pieces_become_small() {
 
 #[cfg(not(loom))]
 mod real {
-    use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::thread;
     use std::time::{Duration, Instant};
@@ -36,6 +35,17 @@ mod real {
     use super::*;
 
     const NEVER: &dyn Fn() -> bool = &|| false;
+    /// When a wait has failed: no test here takes a hundredth of it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Ends the helpers of a scope with it, also when it panics: a scope waits for its threads.
+    struct StopAtEnd<'a>(&'a AtomicBool);
+
+    impl Drop for StopAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
 
     #[test]
     fn a_helper_without_an_execution_returns() {
@@ -71,6 +81,7 @@ mod real {
         let board = Board::new();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
+            let _stop_at_end = StopAtEnd(&stop);
             for pieces in [1, 7, usize::MAX] {
                 let (board, stop) = (&board, &stop);
                 scope.spawn(move || help_in_visits(board, stop, pieces));
@@ -99,20 +110,27 @@ mod real {
                 })
             });
             leaders.into_iter().for_each(|leader| leader.join().unwrap());
-            stop.store(true, Relaxed);
         });
     }
 
     /// Runs a task of two pieces that cannot end before both threads have one, and in one of them panics.
     fn panic_in(helper_panics: bool) {
         let board = Board::new();
-        let both = Barrier::new(2);
+        let (at_work, stop, begin) = (AtomicUsize::new(0), AtomicBool::new(false), Instant::now());
         thread::scope(|scope| {
+            let _stop_at_end = StopAtEnd(&stop);
             let leader = thread::current().id();
             let mut lead = board.lead().unwrap();
-            let helper = scope.spawn(|| while !board.help(NEVER) {});
+            let helper = scope.spawn(|| {
+                let leave = || stop.load(Relaxed);
+                while !board.help(&leave) && !leave() {}
+            });
             let work = |_| {
-                both.wait();
+                at_work.fetch_add(1, Relaxed);
+                while at_work.load(Relaxed) < 2 {
+                    assert!(begin.elapsed() < PATIENCE, "nobody took the other piece");
+                    thread::yield_now();
+                }
                 if (thread::current().id() != leader) == helper_panics {
                     resume_unwind(Box::new("a piece"));
                 }

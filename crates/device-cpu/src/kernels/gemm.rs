@@ -78,14 +78,11 @@ const BLOCK_FLOATS: usize = 64 * 1024;
 /// The most columns and values of any tile.
 const MAX_COLUMNS: usize = 128;
 const MAX_VALUES: usize = 28 * 16;
-/// About how many values of the next panel lie between two fetches: every third line of 64 bytes. Each fetch holds one of
-/// the first-level cache's 16 or so fill buffers until memory answers, which is too few to ask for every line; the
-/// hardware brings the lines between, as neighbours and as continuations. Of 2 to 8 lines, 3 was the fastest here.
+/// How many values of the next panel lie about between two fetches of two tiles that have little time for it: three lines of
+/// 64 bytes. Each fetch holds one of the first-level cache's 16 or so fill buffers until memory answers, which is too few to
+/// ask for every line; the hardware brings some of those between. Of 1 to 8 lines, 3 was the fastest here. With more tiles there
+/// is time to ask for every line, and asking for fewer is slower.
 const FETCH_FLOATS: usize = 48;
-/// How many values ahead in its own panel a lone tile fetches, which has no next panel to wait for: 4 KB, the page that the
-/// hardware does not look into by itself.
-const NEAR_FLOATS: usize = 1024;
-
 static ZEROS: [f32; MAX_COLUMNS] = [0.0; MAX_COLUMNS];
 
 /// Computes a product.
@@ -224,10 +221,16 @@ impl Block<'_> {
             let has_residual = !call.residual.is_null();
             let group = vectors.div_ceil(V::PANEL_VECTORS);
             let visits = self.samples.len() * tiles;
-            let ahead = if visits > 1 { group * panels.panel_stride } else { NEAR_FLOATS };
-            let next = panels.data.wrapping_add(ahead);
-            let next_every = (visits * FETCH_FLOATS).div_ceil(panels.stride);
-            let next_step = next_every * panels.stride / visits;
+            let next = panels.data.wrapping_add(group * panels.panel_stride);
+            let (next_every, next_step) = match visits {
+                // A lone tile is busy fetching its own panel.
+                1 => (call.k.max(1), 0),
+                2 => {
+                    let every = (visits * FETCH_FLOATS).div_ceil(panels.stride);
+                    (every, every * panels.stride / visits)
+                }
+                _ => (1, panels.stride.div_ceil(visits)),
+            };
             let mut buffer = [0.0; MAX_VALUES];
             for sample in self.samples.clone() {
                 for index in 0..tiles {
@@ -251,7 +254,7 @@ impl Block<'_> {
                         b: panels.data,
                         b_stride: panels.stride,
                         b_panel: panels.panel_stride,
-                        next: next.wrapping_add(done * call.k * panels.stride / visits),
+                        next: next.wrapping_add(done * call.k * next_step / next_every),
                         next_every,
                         next_step,
                         bias,

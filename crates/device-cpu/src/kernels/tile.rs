@@ -89,7 +89,6 @@ impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> Kernel
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let t = self.0;
-        let column = |v: usize| v / V::PANEL_VECTORS * t.b_panel + v % V::PANEL_VECTORS * V::LANES;
         // SAFETY: the caller's promise that the operands have the sizes that `Tile` describes.
         unsafe {
             let mut sums = [[V::zero(); VECTORS]; ROWS];
@@ -99,39 +98,27 @@ impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> Kernel
                     row[v] = bias;
                 }
             }
-            let (mut a, mut b, mut next) = (t.a, t.b, t.next);
+            let mut next = t.next;
+            let mut operands = Operands { a: t.a, b: t.b };
             if TABLE {
-                a = t.a.add(*t.a_offsets as usize);
+                operands.a = t.a.add(*t.a_offsets as usize);
             }
-            let mut depth = 0;
-            while depth < t.k {
-                V::prefetch_far(next);
-                next = next.wrapping_add(t.next_step);
-                // A loop of its own, because a branch among the sums would cost registers.
-                let stop = (depth + t.next_every).min(t.k);
-                while depth < stop {
-                    let mut weights = [V::zero(); VECTORS];
-                    for (v, weight) in weights.iter_mut().enumerate() {
-                        *weight = V::load(b.add(column(v)));
+            if t.next_every == 1 {
+                for depth in 0..t.k {
+                    self.add_products(&mut sums, &mut operands, depth, Some(next));
+                    next = next.wrapping_add(t.next_step);
+                }
+            } else {
+                let mut depth = 0;
+                while depth < t.k {
+                    V::prefetch_far(next);
+                    next = next.wrapping_add(t.next_step);
+                    // A loop of its own, because a branch among the sums would cost registers.
+                    let stop = (depth + t.next_every).min(t.k);
+                    while depth < stop {
+                        self.add_products(&mut sums, &mut operands, depth, None);
+                        depth += 1;
                     }
-                    let mut row_start = a;
-                    for (i, row) in sums.iter_mut().enumerate() {
-                        // Between the rows, where they also keep the compiler from loading the whole column first, for
-                        // which there are no registers.
-                        if i == 0 {
-                            for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
-                                V::prefetch(b.wrapping_add(column(v) + AHEAD * t.b_stride));
-                            }
-                        }
-                        let x = V::splat(*row_start);
-                        row_start = row_start.wrapping_add(t.a_stride);
-                        for (sum, &weight) in row.iter_mut().zip(&weights) {
-                            *sum = x.mul_add(weight, *sum);
-                        }
-                    }
-                    b = b.add(t.b_stride);
-                    depth += 1;
-                    a = if TABLE { t.a.add(*t.a_offsets.add(depth) as usize) } else { a.add(1) };
                 }
             }
             for (i, row) in sums.iter().enumerate() {
@@ -146,6 +133,60 @@ impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> Kernel
                     y.store(t.c.add(i * t.c_stride + v * V::LANES));
                 }
             }
+        }
+    }
+}
+
+/// Where the operands of one step lie.
+struct Operands {
+    a: *const f32,
+    b: *const f32,
+}
+
+impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> SizedTile<'_, ROWS, VECTORS, TABLE> {
+    /// Adds the products at one depth to the sums, moves on to the next, and meanwhile fetches what lies at `far`.
+    ///
+    /// # Safety
+    /// The operands lie at `depth`.
+    #[inline(always)]
+    unsafe fn add_products<V: Vector>(
+        &self,
+        sums: &mut [[V; VECTORS]; ROWS],
+        at: &mut Operands,
+        depth: usize,
+        far: Option<*const f32>,
+    ) {
+        let t = self.0;
+        let column = |v: usize| v / V::PANEL_VECTORS * t.b_panel + v % V::PANEL_VECTORS * V::LANES;
+        // SAFETY: the caller's promise, and that the operands have the sizes that `Tile` describes.
+        unsafe {
+            let mut weights = [V::zero(); VECTORS];
+            for (v, weight) in weights.iter_mut().enumerate() {
+                *weight = V::load(at.b.add(column(v)));
+            }
+            let mut row_start = at.a;
+            for (i, row) in sums.iter_mut().enumerate() {
+                // Between the rows, where they also keep the compiler from loading the whole column first, for which there
+                // are no registers.
+                if i == 0 {
+                    for v in (0..VECTORS).step_by(16usize.div_ceil(V::LANES)) {
+                        V::prefetch(at.b.wrapping_add(column(v) + AHEAD * t.b_stride));
+                    }
+                }
+                if let Some(far) = far
+                    && i == ROWS / 2
+                    && 2 * ROWS >= V::TILE_ROWS
+                {
+                    V::prefetch_far(far);
+                }
+                let x = V::splat(*row_start);
+                row_start = row_start.wrapping_add(t.a_stride);
+                for (sum, &weight) in row.iter_mut().zip(&weights) {
+                    *sum = x.mul_add(weight, *sum);
+                }
+            }
+            at.b = at.b.add(t.b_stride);
+            at.a = if TABLE { t.a.add(*t.a_offsets.add(depth + 1) as usize) } else { at.a.add(1) };
         }
     }
 }
