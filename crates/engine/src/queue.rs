@@ -157,12 +157,6 @@ impl<T> Queue<T> {
 
     /// Adds a line; its number, which is used again when the line is gone.
     pub(crate) fn add_line(&mut self, options: LineOptions, costs: CostTable) -> usize {
-<<<<<<< HEAD
-        let (entries, samples, hurried, backlog_ns, since) = (BTreeMap::new(), 0, 0, 0, 0);
-        let (hopeless, retired) = (0, false);
-        let line =
-            Waiting { options, costs, entries, samples, hurried, backlog_ns, since, hopeless, retired };
-=======
         let (entries, samples, hurried, backlog_ns, since, hopeless) = (BTreeMap::new(), 0, 0, 0, 0, 0);
         let line = Waiting {
             options,
@@ -175,7 +169,6 @@ impl<T> Queue<T> {
             hopeless,
             retired: false,
         };
->>>>>>> main
         match self.lines.iter().position(Option::is_none) {
             Some(free) => {
                 self.lines[free] = Some(line);
