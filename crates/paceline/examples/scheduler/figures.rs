@@ -161,41 +161,48 @@ pub fn overload(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
     ])
 }
 
-/// One request in twenty has sixteen samples, and the others one, against singles only; at 40 % of capacity.
+/// One request in twenty has sixteen samples, and the others one, against singles only. Once with as many samples a second, so
+/// that only the sizes differ and not the load; once with as many singles a second, and the large ones beside them.
 pub fn large_among_singles(subject: &Arc<Subject>, plan: Plan) -> Result<Vec<Figure>> {
-    const LOAD: f64 = 0.4;
-    let new = |what| Figure::new("large among singles", subject, what);
-    let mut same = new("p99 of singles, same samples/s: with / without").asked(Asked::AtMost(1.5));
-    let mut added = new("p99 of singles, large ones added: with / without").asked(Asked::AtMost(1.5));
-    let mut without = new("p99 of singles without large ones, us");
-    let mut prefix = new("prefix batcher, same samples/s: with / without");
-    let mixed = |random: &mut ChaCha8Rng| {
-        let samples = if random.random_bool(0.05) { LARGE } else { 1 };
-        Wanted { shape: 0, samples }
-    };
-    let mean = 0.95 + 0.05 * LARGE as f64;
-    for _ in 0..plan.rounds {
-        let rate = LOAD * best(&sweep(subject, plan.slice / 16)?, Duration::MAX);
-        let measure = |server: Server<'_>| {
-            let p99 = |rate: f64, mix: bool| {
-                let pick = |random: &mut ChaCha8Rng| if mix { mixed(random) } else { SINGLE };
-                quantile(&mut open_loop(subject, server, rate, plan.slice, None, pick).singles(), 0.99)
-            };
-            // The same samples a second; then the same singles a second, with the large ones beside them.
-            [p99(rate, false), p99(rate / mean, true), p99(rate / 0.95, true)]
-                .map(|time| time.as_secs_f64() * 1e6)
+    let mut figures = Vec::new();
+    for load in [0.1, 0.4] {
+        let new = |what: &str| {
+            Figure::new(
+                "large among singles",
+                subject,
+                format!("{what}, at {:.0} % of capacity", load * 100.0),
+            )
         };
-        let engine = subject.serve(1)?;
-        let [alone, mixed, more] = measure(Server::Engine(&engine));
-        drop(engine);
-        without.add(alone);
-        same.add(mixed / alone);
-        added.add(more / alone);
-        let batcher = Batcher::start(subject, Duration::ZERO)?;
-        let [alone, mixed, _] = measure(Server::Batcher(&batcher));
-        prefix.add(mixed / alone);
+        let mut same = new("p99 of singles, same samples/s: with / without").asked(Asked::AtMost(1.5));
+        let mut added = new("p99 of singles, large ones added: with / without");
+        let mut without = new("p99 of singles without large ones, us");
+        let mut prefix = new("prefix batcher, same samples/s: with / without");
+        let mixed = |random: &mut ChaCha8Rng| {
+            let samples = if random.random_bool(0.05) { LARGE } else { 1 };
+            Wanted { shape: 0, samples }
+        };
+        let mean = 0.95 + 0.05 * LARGE as f64;
+        for _ in 0..plan.rounds {
+            let rate = load * best(&sweep(subject, plan.slice / 16)?, Duration::MAX);
+            let measure = |server: Server<'_>, rate: f64, mix: bool| {
+                let pick = |random: &mut ChaCha8Rng| if mix { mixed(random) } else { SINGLE };
+                let tally = open_loop(subject, server, rate, plan.slice, None, pick);
+                quantile(&mut tally.singles(), 0.99).as_secs_f64() * 1e6
+            };
+            let engine = subject.serve(1)?;
+            let server = Server::Engine(&engine);
+            let alone = measure(server, rate, false);
+            without.add(alone);
+            same.add(measure(server, rate / mean, true) / alone);
+            added.add(measure(server, rate / 0.95, true) / alone);
+            drop(engine);
+            let batcher = Batcher::start(subject, Duration::ZERO)?;
+            let server = Server::Batcher(&batcher);
+            prefix.add(measure(server, rate / mean, true) / measure(server, rate, false));
+        }
+        figures.extend([same, added, without, prefix]);
     }
-    Ok(vec![same, added, without, prefix])
+    Ok(figures)
 }
 
 /// What the table of costs says against what executions took, with so many tickets in flight.
