@@ -83,6 +83,7 @@ const MAX_VALUES: usize = 28 * 16;
 /// ask for every line; the hardware brings some of those between. Of 1 to 8 lines, 3 was the fastest here. With more tiles there
 /// is time to ask for every line, and asking for fewer is slower.
 const FETCH_FLOATS: usize = 48;
+
 static ZEROS: [f32; MAX_COLUMNS] = [0.0; MAX_COLUMNS];
 
 /// Computes a product.

@@ -26,7 +26,7 @@ pub(super) struct Tile {
     pub b_stride: usize,
     pub b_panel: usize,
     /// What to fetch into the second-level cache: the line at `next`, which moves on by `next_step` values after every
-    /// `next_every` steps, of which there is at least one.
+    /// `next_every` steps, of which there is at least one. Tiles of few rows have no time to fetch at every step, and do not.
     pub next: *const f32,
     pub next_every: usize,
     pub next_step: usize,
