@@ -92,7 +92,7 @@ impl Mean {
 impl Cell {
     fn add(&mut self, ns: f64) {
         let bounded = match self.mean.get() {
-            Some(mean) if self.mean.count > 2 => ns.min(OUTLIER * mean),
+            Some(mean) if self.mean.count > 2 => ns.min((OUTLIER * mean).max(1.0)),
             _ => ns,
         };
         self.mean.add(bounded);
@@ -186,9 +186,12 @@ impl CostTable {
         (index < self.sizes.len()).then_some(index)
     }
 
-    fn draw(&mut self) {
+    /// Draws the curves anew from all times so far.
+    pub(crate) fn draw(&mut self) {
         self.since_drawn = 0;
-        let alone: Vec<Option<Cost>> = self.levels[0].cells.iter().map(Cell::get).collect();
+        // A size that was executed only while others were is taken for what it cost then.
+        let least_busy = |index: usize| self.levels.iter().find_map(|level| level.cells[index].get());
+        let alone: Vec<Option<Cost>> = (0..self.sizes.len()).map(least_busy).collect();
         let mut factor = 1.0;
         for (number, level) in self.levels.iter_mut().enumerate() {
             if number > 0 {

@@ -27,13 +27,16 @@ const GAIN: f64 = 1.03;
 /// An execution up to this long keeps nobody waiting who would notice.
 const SHORT_NS: f64 = 2_000_000.0;
 
+/// How late an alarm may ring: a timer and a thread that wakes.
+const ALARM_NS: Nanos = 5_000_000;
 /// The most requests looked at for one batch.
 const MAX_WALK: usize = 1024;
 
 /// What becomes of a request that cannot be answered by its deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Late {
-    /// It is refused, or dropped before it is executed, with an error that says so: nobody needs a late answer.
+    /// It is refused, or dropped before it is executed, with an error that says so: nobody needs a late answer. (Of requests that even
+    /// alone would take too long by the measured costs, one in sixteen is executed all the same, to see whether that is still so.)
     #[default]
     Reject,
     /// It is executed all the same: a deadline only says what is urgent.
@@ -227,12 +230,14 @@ impl<E: Iterator<Item = Entry> + Clone> Line<'_, E> {
             return 0;
         }
         let patience = self.since.saturating_add(self.max_delay);
-        let urgency = match self.entries.clone().next() {
-            Some(first) if first.deadline < NEVER => {
+        let earliest = self.entries.clone().take(MAX_WALK).map(|entry| entry.deadline).min();
+        let urgency = match earliest.filter(|&deadline| self.hurried && deadline < NEVER) {
+            Some(deadline) => {
                 let cost = self.costs.predict(self.waiting.min(self.max_samples), load.busy);
-                first.deadline.saturating_sub(2 * cost.map_or(0, |cost| cost.p99_ns as Nanos))
+                let needed = 2 * cost.map_or(0, |cost| cost.p99_ns as Nanos) + ALARM_NS;
+                deadline.saturating_sub(needed)
             }
-            _ => NEVER,
+            None => NEVER,
         };
         patience.min(urgency)
     }

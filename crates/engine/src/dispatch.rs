@@ -5,7 +5,8 @@
 //!
 //! **Invariant: a lane is idle only while nothing is ripe.** Every accepted part calls a lane, if one is idle; a lane returns to
 //! idle only under the lock and when the policy finds nothing to take. So no request waits while a lane idles, unless its model
-//! has a `max_queue_delay`; then the last lane that looked sets an alarm, and looks again. No wake-up is lost.
+//! has a `max_queue_delay`; then an idle lane has an alarm, and looks again. A lane that goes its way while something waits has
+//! another one look ([`rouse`](Dispatch::rouse)), so the alarm never goes with it. No wake-up is lost.
 //!
 //! Between the call and the moment its thread takes a batch the queue may grow: the batch is chosen when the lane is there. A
 //! caller that is about to block for its answer takes a called lane itself ([`steal`](Dispatch::steal)): it is there already. The
@@ -81,6 +82,8 @@ struct State {
     alive: usize,
     /// Lanes that there shall be; the next that become free are retired until that many are left.
     wanted: usize,
+    /// Parts taken out of the queue because no lane was left, and not answered yet.
+    orphans: usize,
     phase: Phase,
 }
 
@@ -193,13 +196,16 @@ pub(crate) struct Assignment {
 #[derive(Clone, Copy)]
 pub(crate) struct Execution<'a> {
     pub(crate) serving: &'a Serving,
+    /// The model's [slot](Loaded::slot).
+    pub(crate) model: usize,
     pub(crate) line: usize,
     pub(crate) samples: usize,
     pub(crate) busy: usize,
     pub(crate) predicted: Nanos,
     pub(crate) took: Nanos,
-    /// It is no measure of what an execution costs alone.
-    pub(crate) helped: bool,
+    /// Lanes that were called to help.
+    pub(crate) helpers: usize,
+    pub(crate) ok: bool,
 }
 
 /// What a lane that is free does.
@@ -228,6 +234,7 @@ impl Dispatch {
             posts: (0..lanes).map(|_| Post::default()).collect(),
             alive: lanes,
             wanted: lanes,
+            orphans: 0,
             phase: Phase::Open,
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
@@ -277,7 +284,7 @@ impl Dispatch {
     }
 
     /// Has other programs serve a model from the next request on; its version.
-    pub(crate) fn replace_model(&self, slot: usize, lines: Lines) -> Result<u64, Conflict> {
+    pub(crate) fn replace_model(&self, slot: usize, weight: u32, lines: Lines) -> Result<u64, Conflict> {
         let mut state = lock(&self.state);
         if state.phase != Phase::Open {
             return Err(Conflict::Draining);
@@ -285,6 +292,7 @@ impl Dispatch {
         if state.models[slot].is_none() {
             return Err(Conflict::NoSuchModel);
         }
+        state.queue.set_weight(slot, weight);
         let new = state.add_lines(slot, lines);
         let Some(model) = &mut state.models[slot] else { unreachable!("it was there under the same lock") };
         model.version += 1;
@@ -322,11 +330,16 @@ impl Dispatch {
         lock(&self.state).models[slot].as_ref().map(|model| model.version)
     }
 
-    /// What is known of the costs of a model's variant.
-    pub(crate) fn costs(&self, slot: usize, variant: usize) -> Option<CostTable> {
+    /// Looks something up in what is known of the costs of a model's variant; `None` when it was unloaded.
+    pub(crate) fn costs<T>(
+        &self,
+        slot: usize,
+        variant: usize,
+        look_up: impl FnOnce(&CostTable) -> T,
+    ) -> Option<T> {
         let state = lock(&self.state);
         let line = state.models[slot].as_ref()?.lines[variant];
-        state.queue.costs(line).cloned()
+        state.queue.costs(line).map(look_up)
     }
 
     /// Every program that is served.
@@ -414,7 +427,7 @@ impl Dispatch {
         loaded.counters.accepted();
         let (first, due) = (state.queue.next_number(), request.due());
         for mut part in parts {
-            (part.number, part.due) = (state.queue.next_number(), due);
+            (part.number, part.due, part.line) = (state.queue.next_number(), due, line);
             let samples = part.samples();
             let bytes = request.bytes / request.samples.max(1) * samples;
             state.queue.push(line, &Arrival { samples, bytes, ..*request }, load.lanes, part);
@@ -458,6 +471,9 @@ impl Dispatch {
             state.alive -= 1;
             let post = &mut state.posts[lane.index()];
             (post.retiring, post.latest, post.until) = (true, 0, 0);
+            let woken = self.rouse(&mut state);
+            drop(state);
+            woken.iter().for_each(Thread::unpark);
             return Next::Retire(lane);
         }
         loop {
@@ -476,7 +492,8 @@ impl Dispatch {
                     let Some(serving) = serving else {
                         unreachable!("a line has a program as long as it is there")
                     };
-                    let (helpers, woken) = self.call_for_help(&mut state, &serving, predicted);
+                    let (helpers, mut woken) = self.call_for_help(&mut state, &serving, predicted);
+                    woken.extend(self.rouse(&mut state));
                     drop(state);
                     woken.iter().for_each(Thread::unpark);
                     let busy = load.busy;
@@ -515,16 +532,17 @@ impl Dispatch {
         }
     }
 
-    /// A lane that was called and whose thread has not come yet; only while no lane executes. (Where others execute, a caller that
-    /// executed too would take up its answers, and send its next requests, too late for them.)
-    pub(crate) fn steal(&self) -> Option<Lane> {
+    /// A lane that was called and whose thread has not come yet; only while no lane executes and nothing else than this line's requests
+    /// wait. (Where others execute, a caller that executed too would take up its answers, and send its next requests, too late
+    /// for them. And it shall not execute a slow model's requests before its own.)
+    pub(crate) fn steal(&self, line: usize) -> Option<Lane> {
         if self.called.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let mut state = lock(&self.state);
         let serves = |post: &&mut Post| matches!(post.called, Some(Call::Serve(_)));
         let busy = state.busy();
-        if state.posts.iter_mut().filter(serves).count() < busy {
+        if state.posts.iter_mut().filter(serves).count() < busy || !state.queue.has_only(line) {
             return None;
         }
         let post = state.posts.iter_mut().find(serves)?;
@@ -542,15 +560,21 @@ impl Dispatch {
         let (thread, was_counted) = (post.thread.take(), !post.retiring);
         *post = Post { retired: true, generation: post.generation, ..Post::default() };
         state.alive -= usize::from(was_counted);
+        let woken = self.rouse(&mut state);
         let orphans = if state.alive == 0 { state.queue.take_all() } else { Vec::new() };
+        state.orphans += orphans.len();
         let gone: Vec<_> = (0..state.serving.len()).filter_map(|line| state.collect(line)).collect();
         drop(state);
         drop(gone);
         self.settled.notify_all();
-        if let Some(thread) = thread {
-            thread.unpark();
-        }
+        thread.iter().chain(&woken).for_each(Thread::unpark);
         orphans
+    }
+
+    /// So many of the parts that came back from [`retire`](Self::retire) were answered.
+    pub(crate) fn answered_orphans(&self, parts: usize) {
+        lock(&self.state).orphans -= parts;
+        self.settled.notify_all();
     }
 
     /// How many lanes there shall be. Superfluous ones are retired as they become free; the indices of new ones are returned, each with its
@@ -580,6 +604,7 @@ impl Dispatch {
                 woken.extend(self.call(&mut state, Call::Serve(lane)));
             }
         }
+        woken.extend(self.rouse(&mut state));
         drop(state);
         woken.iter().for_each(Thread::unpark);
         new
@@ -685,14 +710,23 @@ impl Dispatch {
         let mut state = lock(&self.state);
         state.phase = state.phase.max(phase);
         state.queue.hurry();
-        if !state.queue.is_empty()
-            && let Some(lane) = state.idle.pop()
-        {
+        for _ in 0..state.queue.len() {
+            let Some(lane) = state.idle.pop() else { break };
             self.call(&mut state, Call::Serve(lane));
         }
         let threads: Vec<Thread> = state.posts.iter().filter_map(|post| post.thread.clone()).collect();
         drop(state);
         threads.iter().for_each(Thread::unpark);
+    }
+
+    /// When a lane goes its way while something waits for company: has an idle lane, if there is one, look at it and set the alarm, which
+    /// the lane that goes may have had. The thread to be woken.
+    fn rouse(&self, state: &mut State) -> Option<Thread> {
+        if state.queue.is_empty() {
+            return None;
+        }
+        let lane = state.take_idle(true)?;
+        self.call(state, Call::Serve(lane))
     }
 
     /// Makes a lane idle; its thread, to be woken, where it has something to do that it does not know of: to wait for an alarm that
@@ -801,7 +835,7 @@ impl State {
 
     /// Whether everything accepted is answered.
     fn is_settled(&self) -> bool {
-        self.queue.is_empty() && self.idle.len() == self.alive
+        self.queue.is_empty() && self.idle.len() == self.alive && self.orphans == 0
     }
 
     /// Lanes that execute, or are about to; those that help are not counted.
@@ -828,10 +862,14 @@ impl State {
     }
 
     fn record(&mut self, done: Option<Execution<'_>>) {
-        if let Some(Execution { serving, line, samples, busy, predicted, took, helped }) = done
-            && self.serving[line].as_deref().is_some_and(|there| std::ptr::eq(there, serving))
-        {
-            self.queue.record(line, samples, busy, predicted, took, helped);
+        let Some(Execution { serving, model, line, samples, busy, predicted, took, helpers, ok }) = done
+        else {
+            return;
+        };
+        self.queue.settle_account(model, predicted, took);
+        // The line may be another program's by now.
+        if ok && self.serving[line].as_deref().is_some_and(|there| std::ptr::eq(there, serving)) {
+            self.queue.record(line, samples, busy, predicted, took, helpers);
         }
     }
 }

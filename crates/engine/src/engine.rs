@@ -95,7 +95,7 @@ impl Engine {
 
     /// Has other programs serve the model of this name: the same inputs, outputs and shapes, at least as large batches. Requests
     /// accepted until then are executed by the old programs, later ones by the new; none is lost or refused. Handles to the
-    /// model stay valid. Its weight stays.
+    /// model stay valid.
     pub fn replace(
         &self,
         name: &str,
@@ -123,7 +123,7 @@ impl Engine {
             let program = variants.len().min(loaded.variants.len());
             return Err(differs(program, "has no counterpart: there must be one for each shape"));
         }
-        match dispatch.replace_model(loaded.slot, lines) {
+        match dispatch.replace_model(loaded.slot, options.weight, lines) {
             Ok(version) => tracing::info!(model = name, version, "model replaced"),
             Err(Conflict::Draining) => return Err(LoadError::Draining { name: name.to_string() }),
             Err(_) => return Err(missing()),
@@ -167,7 +167,7 @@ impl Engine {
             if variants.iter().any(|other| variant.takes_the_same(other)) {
                 return Err(differs("takes the same shapes as another"));
             }
-            let mut costs = CostTable::new(program.batch_sizes(), variant.max_samples, lanes.len());
+            let mut costs = CostTable::new(program.batch_sizes(), variant.max_samples, dispatch.capacity());
             let serving = Serving::new(Arc::clone(&name_shared), program, dispatch.capacity());
             for &lane in &lanes {
                 serving.open(lane).map_err(|error| LoadError::Session { name: name(), lane, error })?;

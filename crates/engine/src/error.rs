@@ -202,8 +202,11 @@ pub enum SubmitError {
         /// The inputs, by name.
         inputs: Inputs,
     },
-    /// Every lane is retired, because its sessions could not be opened again. Make a new engine.
-    #[error("no lane is left: every one is retired after failures of the device; make a new engine")]
+    /// Every lane is retired, because its sessions could not be opened again. Add some with [`Engine::set_lanes`](crate::Engine::set_lanes), or
+    /// make a new engine.
+    #[error(
+        "no lane is left: every one is retired after failures of the device; add some with set_lanes, or make a new engine"
+    )]
     NoLanes {
         /// The inputs, by name.
         inputs: Inputs,

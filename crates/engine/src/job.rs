@@ -70,30 +70,28 @@ pub(crate) struct Part {
     pub(crate) number: u64,
     /// When it is due; set when it is put into the queue.
     pub(crate) due: Nanos,
+    /// Its line in the queue; set when it is put there.
+    pub(crate) line: usize,
     index: usize,
     rows: Range<usize>,
     outputs: Buffers,
 }
 
 impl Job {
-    /// A request and its parts. `waiter` is woken when it is answered.
-    pub(crate) fn new(
-        model: &Arc<Loaded>,
-        valid: Valid,
-        waiter: Option<Waiter>,
-    ) -> (Arc<Job>, SmallVec<[Part; 1]>) {
+    /// A request and its parts.
+    pub(crate) fn new(model: &Arc<Loaded>, valid: Valid) -> (Arc<Job>, SmallVec<[Part; 1]>) {
         let Valid { inputs, samples, variant } = valid;
         let max_samples = model.variants[variant].max_samples;
         let count = samples.div_ceil(max_samples);
         let outputs = (0..count).map(|_| Buffers::new()).collect();
-        let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter, next: None });
+        let slot = Mutex::new(Slot { pending: count, outputs, error: None, waiter: None, next: None });
         let model = Arc::clone(model);
         let job = Arc::new(Job { model, variant, inputs, samples, accepted: Instant::now(), slot });
         let part = |index| {
             let start = index * max_samples;
             let rows = start..samples.min(start + max_samples);
             let outputs = buffers(&job.model.variants[variant].signature, rows.len());
-            Part { job: Arc::clone(&job), number: 0, due: 0, index, rows, outputs }
+            Part { job: Arc::clone(&job), number: 0, due: 0, line: 0, index, rows, outputs }
         };
         let parts = (0..count).map(part).collect();
         (job, parts)
@@ -111,19 +109,13 @@ impl Job {
 
     /// Blocks until the answer is there, and takes it.
     pub(crate) fn wait(&self) -> Answer {
-        match self.answer_or_wait(|_| Some(Waiter::this_thread())) {
-            Some(answer) => answer,
-            None => self.wait_as_waiter(),
-        }
-    }
-
-    /// [`wait`](Self::wait) for the thread that is the waiter already.
-    pub(crate) fn wait_as_waiter(&self) -> Answer {
+        let mut answer = self.answer_or_wait(|_| Some(Waiter::this_thread()));
         loop {
-            if let Some(answer) = self.take_answer() {
-                return answer;
+            match answer {
+                Some(answer) => return answer,
+                None => park(),
             }
-            park();
+            answer = self.take_answer();
         }
     }
 
@@ -187,12 +179,12 @@ impl Part {
         self.rows.len()
     }
 
-    /// Where the parts of the request wait that are in this line of the queue.
-    pub(crate) fn siblings(&self, line: usize) -> Place {
+    /// Where the parts of the request wait.
+    pub(crate) fn siblings(&self) -> Place {
         let first = self.number - self.index as u64;
         let max_samples = self.job.model.variants[self.job.variant].max_samples;
         let numbers = first..first + self.job.samples.div_ceil(max_samples) as u64;
-        Place { line, due: self.due, numbers }
+        Place { line: self.line, due: self.due, numbers }
     }
 
     /// Time since the request was accepted.

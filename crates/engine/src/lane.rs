@@ -50,9 +50,9 @@ pub(crate) fn run(dispatch: &Dispatch, index: usize, generation: u64) {
 }
 
 /// For a caller that is about to block: if a lane was called and nobody is there yet, runs it until the job is answered.
-pub(crate) fn help_until_answered(dispatch: &Dispatch, job: &Job) {
+pub(crate) fn help_until_answered(dispatch: &Dispatch, job: &Job, line: usize) {
     if !job.is_answered()
-        && let Some(lane) = dispatch.steal()
+        && let Some(lane) = dispatch.steal(line)
     {
         Work::default().serve(dispatch, lane, || job.is_answered());
     }
@@ -61,37 +61,30 @@ pub(crate) fn help_until_answered(dispatch: &Dispatch, job: &Job) {
 impl Work {
     /// Executes batches until nothing waits, or `enough` says so after one.
     fn serve(&mut self, dispatch: &Dispatch, lane: Lane, enough: impl Fn() -> bool) {
-        let (mut lane, mut last) = (lane, None::<(Assignment, u64)>);
+        let (mut lane, mut last) = (lane, None::<Done>);
         loop {
-            let done = last.as_ref().map(|(assignment, took)| execution(assignment, *took));
+            let done = last.as_ref().map(Done::execution);
             match dispatch.next(lane, done, &mut self.batch, &mut self.shed) {
                 Next::Execute(next, assignment) => {
-                    self.expire();
-                    let Some((next, took)) = self.execute(dispatch, next, &assignment) else { return };
-                    last = took.map(|took| (assignment, took));
-                    if enough() {
-                        let done = last.as_ref().map(|(assignment, took)| execution(assignment, *took));
-                        return dispatch.release(next, done);
-                    }
-                    lane = next;
+                    self.expire(dispatch, &next);
+                    let Some((next, done)) = self.execute(dispatch, next, assignment) else { return };
+                    (lane, last) = (next, Some(done));
                 }
                 Next::Shed(next) => {
-                    self.expire();
+                    self.expire(dispatch, &next);
                     (lane, last) = (next, None);
                 }
                 Next::Retire(lane) => return retire(dispatch, lane),
                 Next::Idle => return,
             }
+            if enough() {
+                return dispatch.release(lane, last.as_ref().map(Done::execution));
+            }
         }
     }
 
-    /// Executes a batch and answers its requests; the time it took, unless it failed. `None`: the lane is retired.
-    fn execute(
-        &mut self,
-        dispatch: &Dispatch,
-        lane: Lane,
-        assignment: &Assignment,
-    ) -> Option<(Lane, Option<u64>)> {
+    /// Executes a batch and answers its requests. `None`: the lane is retired.
+    fn execute(&mut self, dispatch: &Dispatch, lane: Lane, assignment: Assignment) -> Option<(Lane, Done)> {
         let Work { batch: parts, wakes, .. } = self;
         let serving = &assignment.serving;
         let model = Arc::clone(&parts.first()?.job.model);
@@ -119,6 +112,7 @@ impl Work {
             end,
         };
         ran.record(dispatch, parts.iter().map(Part::request));
+        let (model_slot, took) = (model.slot, nanos(took));
         match result {
             Ok(()) => {
                 // From the last to the first: a chain of wake-ups is linked from its end, and runs from the oldest request on.
@@ -126,24 +120,25 @@ impl Work {
                     answer(&model, lane_index, part, Ok(()), end, wakes);
                 }
                 wakes.wake();
-                Some((lane, Some(nanos(took))))
+                Some((lane, Done { assignment, model: model_slot, took, ok }))
             }
             Err(fault) => {
                 report(serving, &lane, &fault);
                 for part in parts.drain(..) {
-                    for sibling in dispatch.withdraw(&part.siblings(assignment.line)) {
+                    for sibling in dispatch.withdraw(&part.siblings()) {
                         answer(&model, lane_index, sibling, Err(fault.error.clone()), end, wakes);
                     }
                     answer(&model, lane_index, part, Err(fault.error.clone()), end, wakes);
                 }
                 wakes.wake();
-                recover(dispatch, lane, serving, &fault).map(|lane| (lane, None))
+                let lane = recover(dispatch, lane, serving, &fault)?;
+                Some((lane, Done { assignment, model: model_slot, took, ok }))
             }
         }
     }
 
-    /// Answers the requests whose deadlines cannot be met any more.
-    fn expire(&mut self) {
+    /// Answers the requests whose deadlines cannot be met any more, and takes back their other parts.
+    fn expire(&mut self, dispatch: &Dispatch, lane: &Lane) {
         if self.shed.is_empty() {
             return;
         }
@@ -151,7 +146,10 @@ impl Work {
         for part in self.shed.drain(..) {
             let model = Arc::clone(&part.job.model);
             let error = ExecutionError::Expired { model: model.name.to_string(), waited: part.waited(now) };
-            answer(&model, 0, part, Err(error), now, &mut self.wakes);
+            for sibling in dispatch.withdraw(&part.siblings()) {
+                answer(&model, lane.index(), sibling, Err(error.clone()), now, &mut self.wakes);
+            }
+            answer(&model, lane.index(), part, Err(error), now, &mut self.wakes);
         }
         self.wakes.wake();
     }
@@ -182,22 +180,37 @@ pub(crate) fn infer_inline(
     counters.answered(ok, took);
     match result {
         Ok(()) => {
-            dispatch.release(lane, Some(execution(assignment, nanos(took))));
+            dispatch.release(lane, Some(execution(assignment, model.slot, nanos(took), true)));
             Ok(variant.outputs(valid.samples, outputs))
         }
         Err(fault) => {
             report(&assignment.serving, &lane, &fault);
             if let Some(lane) = recover(dispatch, lane, &assignment.serving, &fault) {
-                dispatch.release(lane, None);
+                dispatch.release(lane, Some(execution(assignment, model.slot, nanos(took), false)));
             }
             Err(fault.error)
         }
     }
 }
 
-fn execution(assignment: &Assignment, took: u64) -> Execution<'_> {
+/// An execution that a lane made.
+struct Done {
+    assignment: Assignment,
+    /// The model's slot.
+    model: usize,
+    took: u64,
+    ok: bool,
+}
+
+impl Done {
+    fn execution(&self) -> Execution<'_> {
+        execution(&self.assignment, self.model, self.took, self.ok)
+    }
+}
+
+fn execution(assignment: &Assignment, model: usize, took: u64, ok: bool) -> Execution<'_> {
     let &Assignment { ref serving, line, samples, busy, predicted, helpers, .. } = assignment;
-    Execution { serving, line, samples, busy, predicted, took, helped: helpers > 0 }
+    Execution { serving, model, line, samples, busy, predicted, took, helpers, ok }
 }
 
 /// An execution that is over.
@@ -266,10 +279,15 @@ fn recover(dispatch: &Dispatch, lane: Lane, serving: &Serving, fault: &Fault) ->
 fn retire(dispatch: &Dispatch, lane: Lane) {
     let (index, mut wakes, now) = (lane.index(), Wakes::default(), Instant::now());
     dispatch.serving().iter().for_each(|serving| serving.close(index));
-    for orphan in dispatch.retire(lane) {
+    let orphans = dispatch.retire(lane);
+    let count = orphans.len();
+    for orphan in orphans {
         let model = Arc::clone(&orphan.job.model);
         let error = ExecutionError::NoLanes { model: model.name.to_string() };
         answer(&model, index, orphan, Err(error), now, &mut wakes);
     }
     wakes.wake();
+    if count > 0 {
+        dispatch.answered_orphans(count);
+    }
 }

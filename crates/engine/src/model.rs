@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use paceline_device::Signature;
 
 use crate::clock::NEVER;
+use crate::cost::CostTable;
 use crate::dispatch::{Place, Refusal};
 use crate::engine::Running;
 use crate::error::{InferError, SubmitError};
@@ -19,7 +20,6 @@ use crate::request::{Inputs, Request};
 use crate::statistics::{ModelStatistics, Shed};
 use crate::ticket::Ticket;
 use crate::validate::{Valid, validate};
-use crate::wake::Waiter;
 
 /// A model loaded into an engine: cheap to clone, called from any thread. It keeps the engine running.
 #[derive(Clone)]
@@ -61,7 +61,8 @@ impl Model {
     /// The predicted time of one execution of so many samples of the first shape while `busy` lanes execute, as mean and 99th
     /// percentile; `None` when nothing was measured, one execution may not have as many, or the model was unloaded.
     pub fn predicted_cost(&self, samples: usize, busy: usize) -> Option<(Duration, Duration)> {
-        let cost = self.engine.dispatch.costs(self.loaded.slot, 0)?.predict(samples, busy)?;
+        let cost =
+            self.engine.dispatch.costs(self.loaded.slot, 0, |costs| costs.predict(samples, busy))??;
         let time = |ns: f64| Duration::from_nanos(ns as u64);
         Some((time(cost.mean_ns), time(cost.p99_ns)))
     }
@@ -69,8 +70,8 @@ impl Model {
     /// The batch sizes worth choosing while `busy` lanes execute, by the costs measured so far: no larger one takes less time, and no
     /// smaller one makes more samples per second. For the first shape.
     pub fn useful_batches(&self, busy: usize) -> Vec<usize> {
-        let costs = self.engine.dispatch.costs(self.loaded.slot, 0);
-        costs.map_or_else(Vec::new, |costs| costs.frontier(busy).map(|(size, _)| size).collect())
+        let sizes = |costs: &CostTable| costs.frontier(busy).map(|(size, _)| size).collect();
+        self.engine.dispatch.costs(self.loaded.slot, 0, sizes).unwrap_or_default()
     }
 
     /// What was counted so far.
@@ -92,15 +93,15 @@ impl Model {
             self.loaded.counters.accepted();
             return Ok(lane::infer_inline(dispatch, lane, &assignment, &self.loaded, &valid)?);
         }
-        let (job, _) = self.accept(valid, urgency, Some(Waiter::this_thread()))?;
-        lane::help_until_answered(dispatch, &job);
-        Ok(job.wait_as_waiter()?)
+        let (job, place) = self.accept(valid, urgency)?;
+        lane::help_until_answered(dispatch, &job, place.line);
+        Ok(job.wait()?)
     }
 
     /// Puts a request on its way. Never blocks; a refused request gives its inputs back inside the error.
     pub fn submit<'n>(&self, request: impl Into<Request<'n>>) -> Result<Ticket, SubmitError> {
         let (valid, urgency) = self.check(request.into())?;
-        let (job, place) = self.accept(valid, urgency, None)?;
+        let (job, place) = self.accept(valid, urgency)?;
         Ok(Ticket::new(job, Arc::clone(&self.engine.dispatch), place))
     }
 
@@ -116,15 +117,10 @@ impl Model {
         }
     }
 
-    fn accept(
-        &self,
-        valid: Valid,
-        urgency: Urgency,
-        waiter: Option<Waiter>,
-    ) -> Result<(Arc<Job>, Place), SubmitError> {
+    fn accept(&self, valid: Valid, urgency: Urgency) -> Result<(Arc<Job>, Place), SubmitError> {
         let (samples, variant) = (valid.samples, valid.variant);
         let bytes = self.loaded.variants[variant].signature.request_bytes(samples);
-        let (job, parts) = Job::new(&self.loaded, valid, waiter);
+        let (job, parts) = Job::new(&self.loaded, valid);
         let dispatch = &self.engine.dispatch;
         let clock = dispatch.clock();
         let deadline = urgency.deadline.map_or(NEVER, |deadline| clock.at(deadline));

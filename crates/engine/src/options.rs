@@ -48,7 +48,7 @@ impl LoadOptions {
     }
 
     /// The model's claim to the lanes' time, against the other models': with twice the weight it gets twice the time when all of
-    /// them have work. 1 unless chosen; 0 counts as 1.
+    /// them have work. 1 unless chosen, at most 1000; 0 counts as 1.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self

@@ -22,7 +22,7 @@ pub(crate) const PATIENCE_NS: Nanos = 1_000_000_000;
 /// How much earlier a step of priority makes an entry due.
 pub(crate) const PRIORITY_STEP_NS: Nanos = 100_000_000;
 
-/// Of so many requests that an idle engine would refuse, one is executed, for the table of costs.
+/// Of so many requests that even alone would take too long, one is executed, for the table of costs.
 const HOPELESS_TO_A_PROBE: u32 = 16;
 
 /// Entries waiting, by line.
@@ -36,6 +36,8 @@ pub(crate) struct Queue<T> {
     bytes: usize,
     /// The predicted time of one lane for all that waits.
     backlog_ns: Nanos,
+    /// Of the models for which something waits.
+    active_weight: u64,
     /// The service of the model served last, when it was chosen.
     service: u64,
     /// Nothing waits for company any more.
@@ -51,6 +53,15 @@ struct Share {
     waiting: usize,
 }
 
+impl Share {
+    fn weight(&self) -> u64 {
+        u64::from(self.weight)
+    }
+}
+
+/// A larger weight counts as this: time divided by it must not vanish.
+const MAX_WEIGHT: u32 = 1000;
+
 #[derive(Debug)]
 struct Waiting<T> {
     options: LineOptions,
@@ -62,7 +73,7 @@ struct Waiting<T> {
     backlog_ns: Nanos,
     /// Since when something has been waiting.
     since: Nanos,
-    /// Requests that an idle engine refused because of their deadlines.
+    /// Requests refused because even alone they would take too long.
     hopeless: u32,
     /// Nothing is added any more; the line goes when it is empty.
     retired: bool,
@@ -143,6 +154,7 @@ impl<T> Queue<T> {
             samples: 0,
             bytes: 0,
             backlog_ns: 0,
+            active_weight: 0,
             service: 0,
             hurried: false,
             verdicts: Vec::new(),
@@ -151,7 +163,7 @@ impl<T> Queue<T> {
 
     /// Adds a model with a claim to the lanes' time; its number.
     pub(crate) fn add_model(&mut self, weight: u32) -> usize {
-        self.models.push(Share { weight: weight.max(1), service: self.service, waiting: 0 });
+        self.models.push(Share { weight: weight.clamp(1, MAX_WEIGHT), service: self.service, waiting: 0 });
         self.models.len() - 1
     }
 
@@ -199,7 +211,8 @@ impl<T> Queue<T> {
         self.lines.get(line)?.as_ref().map(|waiting| &waiting.costs)
     }
 
-    /// Takes note of an execution, and of the lanes' time that the model had beyond what was predicted.
+    /// Takes note of what an execution cost. With help, all that is known is that alone it takes no longer than the help was great:
+    /// that counts where more was expected.
     pub(crate) fn record(
         &mut self,
         line: usize,
@@ -207,15 +220,50 @@ impl<T> Queue<T> {
         busy: usize,
         predicted: Nanos,
         took: Nanos,
-        helped: bool,
+        helpers: usize,
     ) {
         let Some(waiting) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
-        if !helped {
-            waiting.costs.record(samples, busy, took);
+        let alone_at_most = took.saturating_mul(helpers as u64 + 1);
+        if helpers == 0 || alone_at_most < predicted {
+            waiting.costs.record(samples, busy, alone_at_most);
         }
-        let share = &mut self.models[waiting.options.model];
-        let weight = u64::from(share.weight);
-        share.service = (share.service + took / weight).saturating_sub(predicted / weight);
+    }
+
+    /// Puts a model's account right when the lanes' time that was predicted has been spent.
+    pub(crate) fn settle_account(&mut self, model: usize, predicted: Nanos, took: Nanos) {
+        let share = &mut self.models[model];
+        share.service = (share.service + took / share.weight()).saturating_sub(predicted / share.weight());
+    }
+
+    /// [`settle_account`](Self::settle_account) and [`record`](Self::record), for an execution without help.
+    #[cfg(any(test, feature = "simulator"))]
+    pub(crate) fn executed(
+        &mut self,
+        line: usize,
+        samples: usize,
+        busy: usize,
+        predicted: Nanos,
+        took: Nanos,
+    ) {
+        if let Some(model) = self.lines[line].as_ref().map(|waiting| waiting.options.model) {
+            self.settle_account(model, predicted, took);
+        }
+        self.record(line, samples, busy, predicted, took, 0);
+    }
+
+    /// Changes a model's claim to the lanes' time.
+    pub(crate) fn set_weight(&mut self, model: usize, weight: u32) {
+        let (weight, share) = (weight.clamp(1, MAX_WEIGHT), &mut self.models[model]);
+        if share.waiting > 0 {
+            self.active_weight = self.active_weight - share.weight() + u64::from(weight);
+        }
+        share.weight = weight;
+    }
+
+    /// Whether everything that waits is in this line.
+    pub(crate) fn has_only(&self, line: usize) -> bool {
+        let here = self.lines.get(line).and_then(Option::as_ref).map_or(0, |waiting| waiting.entries.len());
+        here == self.entries
     }
 
     /// Counts lane time that is about to be spent on a request of this line that did not wait.
@@ -224,7 +272,7 @@ impl<T> Queue<T> {
         let share = &mut self.models[waiting.options.model];
         share.service = share.service.max(self.service);
         self.service = share.service;
-        share.service += predicted / u64::from(share.weight);
+        share.service += predicted / share.weight();
     }
 
     /// How long an entry of this line may wait for company.
@@ -259,8 +307,8 @@ impl<T> Queue<T> {
 
     /// Whether a request may be added, and as what. `ahead` is what the lanes still have to do of what they execute, added up.
     ///
-    /// A table of costs that is wrong would have an idle engine refuse every request with a deadline, and never be put right, for want
-    /// of executions. So now and then one such request is added as if it had no deadline: a probe.
+    /// A table of costs that is wrong would refuse every request with a deadline, and never be put right, for want of executions. So of
+    /// the requests that even alone would take too long, now and then one is added as if it had no deadline: a probe.
     pub(crate) fn admit(
         &mut self,
         line: usize,
@@ -284,20 +332,26 @@ impl<T> Queue<T> {
             let retry_after = ((self.backlog_ns as f64 * excess) as Nanos / lanes).max(MIN_RETRY_NS);
             return Err(Overload::Bytes { queued, limit, retry_after });
         }
-        let wait = (self.backlog_before(waiting, request.due()) + ahead) / lanes;
+        // An idle lane takes it at once, whatever the others do.
+        let at_once = self.entries == 0 && load.busy < load.lanes;
+        let wait = if at_once { 0 } else { (self.backlog_before(waiting, request.due()) + ahead) / lanes };
         if wait > bounds.time {
             let retry_after = (wait - bounds.time).max(MIN_RETRY_NS);
             return Err(Overload::Time { predicted: wait, limit: bounds.time, retry_after });
         }
         if waiting.options.late == Late::Reject && request.deadline < NEVER {
-            let company = load.share().min(waiting.samples + request.samples);
-            let batch = company.max(request.samples).min(waiting.options.max_samples);
-            let execution = waiting.costs.predict(batch, load.lanes).map_or(0, |cost| cost.mean_ns as Nanos);
             let parts = request.samples.div_ceil(waiting.options.max_samples).max(1) as u64;
-            let predicted = wait + execution * parts.div_ceil(lanes);
+            let time = |samples: usize, busy| {
+                let samples = samples.min(waiting.options.max_samples);
+                let execution = waiting.costs.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
+                execution.saturating_mul(parts.div_ceil(lanes))
+            };
+            let alone = time(request.samples, load.busy + 1);
+            let company = load.share().min(waiting.samples + request.samples).max(request.samples);
+            let predicted = wait + if at_once { alone } else { time(company, load.lanes) };
             let left = request.deadline.saturating_sub(request.now);
             if predicted > left || left == 0 {
-                if left > 0 && self.entries == 0 && load.busy == 0 && self.is_probe(line) {
+                if left > 0 && alone > left && self.is_probe(line) {
                     return Ok(Arrival { deadline: NEVER, ..*request });
                 }
                 let retry_after = (predicted - left.min(predicted)).max(MIN_RETRY_NS);
@@ -307,7 +361,7 @@ impl<T> Queue<T> {
         Ok(*request)
     }
 
-    /// Whether the request that would be refused is to be executed all the same: one in so many that an idle engine would refuse.
+    /// Whether the request that would be refused is to be executed all the same.
     fn is_probe(&mut self, line: usize) -> bool {
         let Some(waiting) = &mut self.lines[line] else { return false };
         waiting.hopeless += 1;
@@ -324,16 +378,10 @@ impl<T> Queue<T> {
             }
             _ => line.backlog_ns,
         };
-        let model = line.options.model;
-        let active: u64 = self
-            .models
-            .iter()
-            .enumerate()
-            .filter(|&(other, share)| share.waiting > 0 && other != model)
-            .map(|(_, share)| u64::from(share.weight))
-            .sum();
-        let weight = u64::from(self.models[model].weight);
-        let others = (u128::from(own) * u128::from(active) / u128::from(weight)) as u64;
+        let share = &self.models[line.options.model];
+        let active = self.active_weight - if share.waiting > 0 { share.weight() } else { 0 };
+        let others = u128::from(own) * u128::from(active) / u128::from(share.weight());
+        let others = u64::try_from(others).unwrap_or(NEVER);
         own + others.min(self.backlog_ns.saturating_sub(line.backlog_ns))
     }
 
@@ -355,6 +403,7 @@ impl<T> Queue<T> {
         let share = &mut self.models[waiting.options.model];
         if share.waiting == 0 {
             share.service = share.service.max(self.service);
+            self.active_weight += share.weight();
         }
         share.waiting += 1;
         self.next += 1;
@@ -386,7 +435,7 @@ impl<T> Queue<T> {
             let model = self.lines[line].as_ref().map(|waiting| waiting.options.model);
             if let Some(share) = model.map(|model| &mut self.models[model]) {
                 self.service = self.service.max(share.service);
-                share.service += predicted / u64::from(share.weight);
+                share.service += predicted / share.weight();
             }
         }
         self.verdicts = verdicts;
@@ -472,7 +521,11 @@ impl<T> Queue<T> {
             line.samples -= queued.samples;
             line.hurried -= usize::from(queued.deadline < NEVER);
             line.backlog_ns -= queued.cost_ns;
-            self.models[line.options.model].waiting -= 1;
+            let share = &mut self.models[line.options.model];
+            share.waiting -= 1;
+            if share.waiting == 0 {
+                self.active_weight -= share.weight();
+            }
         }
         self.entries -= 1;
         self.samples -= queued.samples;

@@ -34,8 +34,8 @@ impl Ticket {
     /// Blocks until the answer comes. If a lane was called for work and its thread is not there yet, the calling thread does it
     /// meanwhile.
     pub fn wait(mut self) -> Answer {
-        let Pending { job, dispatch, .. } = self.pending();
-        lane::help_until_answered(dispatch, job);
+        let Pending { job, dispatch, place } = self.pending();
+        lane::help_until_answered(dispatch, job, place.line);
         let answer = job.wait();
         self.pending = None;
         answer

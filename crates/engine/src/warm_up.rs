@@ -17,7 +17,7 @@ use crate::loaded::Variant;
 use crate::options::WarmUp;
 use crate::serving::Serving;
 
-/// Executions of one size.
+/// Executions of one size, beside the first.
 const REPEATS: usize = 3;
 /// Inputs and outputs of one execution take at most this much, so that a large program is not measured at its largest batch.
 const MAX_BYTES: usize = 64 << 20;
@@ -51,22 +51,23 @@ pub(crate) fn warm_up(
         {
             continue;
         }
-        for repeat in 0..REPEATS {
-            let Some(took) = samples.execute(serving, first, size) else { return };
-            // The first one of a size grows arenas.
-            if repeat > 0 || took > budget / 4 {
-                costs.record(size, busy + 1, nanos(took));
-            }
-            if start.elapsed() > budget {
+        // The first one of a size grows arenas; and other work makes executions longer, nothing makes them shorter.
+        let Some(mut least) = samples.execute(serving, first, size) else { return };
+        for _ in 0..REPEATS {
+            if start.elapsed() + least > budget {
                 break;
             }
+            let Some(took) = samples.execute(serving, first, size) else { return };
+            least = least.min(took);
         }
+        costs.record(size, busy + 1, nanos(least));
         measured += 1;
         progress(WarmUp { measured, sizes: total, elapsed: start.elapsed() });
     }
     if !others.is_empty() && !cfg!(loom) {
         contended(serving, variant, lanes, busy, budget.saturating_sub(start.elapsed()), costs);
     }
+    costs.draw();
     tracing::debug!(model = &*serving.name, measured, sizes = total, elapsed = ?start.elapsed(), "costs measured");
 }
 

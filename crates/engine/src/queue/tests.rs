@@ -248,7 +248,7 @@ impl Lane {
         match self.queue.take_batch(load(), self.now, &mut self.batch, &mut Vec::new()) {
             Decision::Take(take) => {
                 let took = (take.predicted as f64 * factor) as Nanos;
-                self.queue.record(take.line, take.samples, 1, take.predicted, took, false);
+                self.queue.executed(take.line, take.samples, 1, take.predicted, took);
                 self.now += took;
                 self.busy[take.line] += took;
                 take
@@ -327,7 +327,7 @@ fn a_model_saves_up_no_share_while_it_has_no_work() {
         while lane.now < 10 * SECOND {
             if inline {
                 lane.queue.charge(0, MS);
-                lane.queue.record(0, 1, 1, MS, MS, false);
+                lane.queue.executed(0, 1, 1, MS, MS);
                 lane.now += MS;
             } else {
                 lane.flood(0, 0, 32);
@@ -435,7 +435,7 @@ fn costs_that_are_wrong_do_not_refuse_every_request_for_ever() {
         let decision = queue.take_batch(Load { busy: 1, ..idle }, now, &mut batch, &mut shed);
         let Decision::Take(take) = decision else { panic!("{decision:?}") };
         assert_eq!((batch.len(), shed.len()), (1, 0), "what was accepted is executed");
-        queue.record(line, take.samples, 1, take.predicted, MS, false);
+        queue.executed(line, take.samples, 1, take.predicted, MS);
     }
     assert!(accepted > 300, "{accepted} of 1000 were accepted");
 }

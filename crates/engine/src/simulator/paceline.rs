@@ -112,7 +112,7 @@ impl Scheduler for Paceline {
 
     fn finished(&mut self, lane: usize, took: Nanos) {
         let Post { latest, line, busy, predicted, .. } = self.posts[lane];
-        self.queue.record(line, latest, busy, predicted, took, false);
+        self.queue.executed(line, latest, busy, predicted, took);
     }
 
     fn is_ripe(&self) -> bool {

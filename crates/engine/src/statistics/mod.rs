@@ -73,9 +73,9 @@ impl ModelStatistics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineStatistics {
-    /// Lanes the engine was made with.
+    /// Lanes in service.
     pub lanes: usize,
-    /// Lanes retired, because a session could not be opened again.
+    /// Lanes that are missing: retired because a session could not be opened again, or not yet started by `set_lanes`.
     pub retired: usize,
     /// Lanes executing, or about to.
     pub busy: usize,
