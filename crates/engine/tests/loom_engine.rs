@@ -8,11 +8,12 @@
 #![cfg(loom)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loom::thread;
-use paceline_device::fake::{FakeProgram, Outcome, rows};
-use paceline_device::{BatchSizes, DeviceError};
+use paceline_device::fake::{FakeProgram, Latency, Outcome, rows};
+use paceline_device::{BatchSizes, DeviceError, Program, Session, Signature};
 use paceline_engine::{Engine, ExecutionError, InferError, LoadOptions, Model, SubmitError};
 use paceline_graph::Tensor;
 
@@ -201,7 +202,7 @@ fn dropping_a_large_request_against_its_parts() {
 
 #[test]
 fn replacing_against_submit() {
-    explore_up_to(2, || {
+    explore(|| {
         let (engine, model) = engine(1, plain());
         let (other, new) = (model.clone(), Arc::new(plain()));
         let caller = thread::spawn(move || other.submit(input(1.0, 1)).unwrap().wait().is_ok());
@@ -262,7 +263,7 @@ fn retiring_a_lane_against_submit() {
 
 #[test]
 fn a_caller_that_stole_a_lane_against_the_last_drop() {
-    explore_up_to(2, || {
+    explore(|| {
         let (engine, model) = engine(1, plain().batch_sizes(BatchSizes::UpTo(1)));
         let [first, second] = [1.0, 2.0].map(|first| model.submit(input(first, 1)).unwrap());
         let caller = thread::spawn(move || first.wait().is_ok());
@@ -274,7 +275,7 @@ fn a_caller_that_stole_a_lane_against_the_last_drop() {
 
 #[test]
 fn callers_that_steal_against_each_other() {
-    explore_up_to(2, || {
+    explore(|| {
         let (_engine, model) = engine(1, plain().batch_sizes(BatchSizes::UpTo(1)));
         let [first, second] = [1.0, 2.0].map(|first| model.submit(input(first, 1)).unwrap());
         let caller = thread::spawn(move || first.wait().is_ok());
@@ -285,7 +286,7 @@ fn callers_that_steal_against_each_other() {
 
 #[test]
 fn an_alarm_against_a_drain() {
-    explore_up_to(2, || {
+    explore(|| {
         let (engine, model) = patient();
         let caller = thread::spawn(move || match model.infer(input(1.0, 1)) {
             Ok(_) => true,
@@ -298,7 +299,7 @@ fn an_alarm_against_a_drain() {
 
 #[test]
 fn an_alarm_against_company() {
-    explore_up_to(2, || {
+    explore(|| {
         let (_engine, model) = patient();
         let other = model.clone();
         let caller = thread::spawn(move || infer(&other, 1.0, 1));
@@ -306,6 +307,55 @@ fn an_alarm_against_company() {
         assert!(ticket.wait().is_ok());
         caller.join().unwrap();
     });
+}
+
+/// A program whose executions are long enough that idle lanes are called to help.
+struct Helpable {
+    program: Arc<FakeProgram>,
+    helped: Arc<AtomicBool>,
+}
+
+impl Program for Helpable {
+    fn signature(&self) -> &Signature {
+        self.program.signature()
+    }
+
+    fn batch_sizes(&self) -> &BatchSizes {
+        Program::batch_sizes(&*self.program)
+    }
+
+    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
+        Arc::clone(&self.program).open()
+    }
+
+    fn can_be_helped(&self) -> bool {
+        true
+    }
+
+    fn help(&self, leave: &dyn Fn() -> bool) -> bool {
+        self.helped.store(true, Ordering::Relaxed);
+        leave()
+    }
+}
+
+#[test]
+fn a_lane_that_helps_against_submit() {
+    let helped = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&helped);
+    explore_up_to(2, move || {
+        let engine = Engine::builder().lanes(2).build().unwrap();
+        let program = plain().latency(Latency::sleep(Duration::from_micros(110), Duration::ZERO));
+        let program = Helpable { program: Arc::new(program), helped: Arc::clone(&helped) };
+        let model = engine.load_with("helped", [Arc::new(program) as _], unmeasured()).unwrap();
+        infer(&model, 1.0, 1);
+        let other = model.clone();
+        let caller = thread::spawn(move || other.submit(input(2.0, 1)).unwrap().wait().is_ok());
+        infer(&model, 3.0, 1);
+        assert!(caller.join().unwrap());
+        engine.drain();
+        balance(&model);
+    });
+    assert!(seen.load(Ordering::Relaxed), "no lane was called to help");
 }
 
 /// A model of batches up to 2 whose requests wait for ever for company.

@@ -277,7 +277,7 @@ fn costs_are_measured_when_a_model_is_loaded() {
         assert!(mean >= expected && p99 >= mean, "{samples} samples: {mean:?}, {p99:?}");
     }
     assert_eq!(model.predicted_cost(9, 1), None);
-    assert!(model.useful_batches(1).contains(&8));
+    assert!(model.useful_batches(1).last().is_some_and(|&size| size >= 4));
     let steps = steps.lock().unwrap();
     assert!(
         !steps.is_empty()
