@@ -24,6 +24,9 @@ use crate::statistics::Release;
 const CREDIT_NS: u64 = 100_000_000;
 /// Sizes whose samples per second differ by less than this are equally good: costs are not known better.
 const GAIN: f64 = 1.03;
+/// Without deadlines, sizes whose samples per second differ by less than this are equally good: costs move by as much from one batch
+/// to the next, and with 64 blocking callers a batch that is small for 3 % costs more than it gains.
+const SAME_RATE: f64 = 1.08;
 /// An execution up to this long keeps nobody waiting who would notice.
 const SHORT_NS: f64 = 2_000_000.0;
 
@@ -393,7 +396,7 @@ fn best_rate(sizes: &[Size], alone: bool) -> Size {
         return last;
     }
     let best = sizes.iter().map(|size| rate(size.samples, size.mean_ns)).fold(0.0, f64::max);
-    let good = |size: &&Size| rate(size.samples, size.mean_ns) * GAIN >= best;
+    let good = |size: &&Size| rate(size.samples, size.mean_ns) * SAME_RATE >= best;
     let short = sizes.iter().rev().filter(good).find(|size| size.mean_ns <= SHORT_NS);
     short.or_else(|| sizes.iter().find(good)).copied().unwrap_or(last)
 }
