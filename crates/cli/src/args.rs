@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use paceline::cpu::Isa;
 use paceline::nn::Model;
-use paceline_study::Suite;
+use paceline_study::{Arrivals, Suite};
 
 /// Runs neural networks for many callers at once on one device.
 #[derive(Debug, Parser)]
 #[command(name = "paceline", version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PACELINE_COMMIT"), ")"))]
 #[command(
-    after_help = "Exit codes: 0, all is well; 1, an answer was wrong; 2, the command could not be carried out."
+    after_help = "Exit codes: 0, all is well; 1, an answer was wrong or missing; 2, the command could not be carried out."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -24,7 +24,8 @@ pub enum Command {
     /// Measure models one at a time, from many threads, in batches and through the engine; write a report
     #[command(
         long_about = "Measures models one at a time, from many threads, in batches and through the engine. Every answer is \
-        compared, bit for bit, with what the same sample gives alone. Writes report.md and results.json."
+        compared, bit for bit, with what the same sample gives alone. Each suite runs in a process of its own: one that crashes or \
+        hangs is in the report, and the others go on. Writes report.md and results.json."
     )]
     Bench(Bench),
     /// Check every operator, layer and model from many threads at once
@@ -36,16 +37,20 @@ pub enum Command {
     Verify(Verify),
     /// List the models
     Models(Models),
+    /// Measure one suite as standard input says; `bench` starts it
+    #[command(hide = true)]
+    Suite,
 }
 
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// Suite to run: ops, layers, threads, batches or compare [default: all, with --model those that measure models]
+    /// Suite to run: ops, layers, stress, threads, workload, batches, compare, mixed, saturation or soak [default: all but soak,
+    /// with --model those that measure models]
     #[arg(long = "suite", value_name = "SUITE", value_delimiter = ',')]
     pub suites: Vec<Suite>,
     #[command(flatten)]
     pub what: What,
-    /// Numbers of callers of the suites threads and compare [default: 1,2,4,8,16]
+    /// Numbers of callers of the suites threads, workload and compare, and of tickets of saturation [default: as the study has them]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = callers, allow_hyphen_values = true)]
     pub callers: Option<Vec<usize>>,
     /// Batch sizes of the suite batches [default: 1,2,4,...,256], and of mode threads in the suite threads [default: 1]
@@ -54,9 +59,21 @@ pub struct Bench {
     /// Lanes of the engine [default: one a core]
     #[arg(long, value_name = "N", value_parser = lanes, allow_hyphen_values = true)]
     pub lanes: Option<usize>,
-    /// Time of each measurement [default: 0.15, with --quick 0.05]
+    /// Time of each measurement, in all of its rounds [default: 0.15, with --quick 0.05]
     #[arg(long, value_name = "S", value_parser = seconds, allow_hyphen_values = true)]
     pub seconds: Option<f64>,
+    /// Rounds of each measurement, in turns with those of others: six give an interval of 95 % [default: 6, with --quick 5]
+    #[arg(long, value_name = "N", value_parser = rounds, allow_hyphen_values = true)]
+    pub rounds: Option<usize>,
+    /// How requests come in the open loops of the suite saturation: poisson, constant or bursts
+    #[arg(long, value_name = "KIND", value_delimiter = ',', default_value = "poisson")]
+    pub arrivals: Vec<Arrivals>,
+    /// Length of the suite soak [default: 1]
+    #[arg(long, value_name = "N", value_parser = minutes, allow_hyphen_values = true)]
+    pub minutes: Option<f64>,
+    /// A suite that tells nothing for so long is ended
+    #[arg(long, value_name = "S", default_value_t = 120.0, value_parser = timeout, allow_hyphen_values = true)]
+    pub timeout: f64,
     /// Fewer and smaller models, fewer points, less time for each: seconds in all
     #[arg(long)]
     pub quick: bool,
@@ -162,7 +179,23 @@ fn whole<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
     })
 }
 
+fn rounds(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1000)
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|seconds| (0.001..=3600.0).contains(seconds));
-    number.ok_or_else(|| format!("expected seconds from 0.001 to 3600, got '{text}'"))
+    number(text, "seconds", 0.001..=3600.0)
+}
+
+fn timeout(text: &str) -> Result<f64, String> {
+    number(text, "seconds", 0.1..=86_400.0)
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    number(text, "minutes", 0.01..=10_000.0)
+}
+
+fn number(text: &str, unit: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("expected {unit} from {} to {}, got '{text}'", range.start(), range.end()))
 }

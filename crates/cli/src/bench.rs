@@ -1,155 +1,192 @@
 //! `paceline bench`
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use paceline::{Trace, write_chrome};
-use paceline_study::{Event, Mode, Point, Results, Row, Scale, Study, Suite, report};
+use paceline_study::report::Report;
+use paceline_study::{MIXED_MODELS, Message, Results, Scale, Suite, Watch, isolation};
 
 use crate::args::Bench;
+use crate::assignment::Assignment;
+use crate::defaults::{self, TIMES};
 use crate::output::{Directory, Target, print, tell};
 use crate::progress::Progress;
 use crate::subjects::{device, subjects};
+use crate::trace;
 use crate::{COMMIT, VERSION, Verdict, command_line};
-
-/// What is measured without a choice.
-struct Defaults {
-    models: &'static [&'static str],
-    callers: &'static [usize],
-    batches: &'static [usize],
-    seconds: f64,
-}
-
-const FULL: Defaults = Defaults {
-    models: &["linear", "linear-2048", "mlp", "conv1d", "tlayer", "t6", "speech", "translation"],
-    callers: &[1, 2, 4, 8, 16],
-    batches: &[1, 2, 4, 8, 16, 32, 64, 128, 256],
-    seconds: 0.15,
-};
-
-const QUICK: Defaults = Defaults {
-    models: &["linear", "mlp", "tlayer"],
-    callers: &[1, 2, 8],
-    batches: &[1, 8, 64],
-    seconds: 0.05,
-};
 
 /// Batches and requests in the trace of all measurements together: some 50 MB of JSON, which viewers still open.
 const TRACE_EVENTS: usize = 200_000;
 
-/// Measures, writes the report, and prints it.
+/// Measures, each suite in a process of its own, writes the report, and prints it.
 pub fn run(arguments: &Bench) -> Result<Verdict> {
-    let study = study(arguments)?;
+    let mut assignments = assignments(arguments)?;
     let device = device(&arguments.what)?;
     let target = arguments.trace.as_deref().map(|path| Target::open(path, "--trace")).transpose()?;
     let directory = Directory::open(&arguments.out)?;
-    let info = device.info();
-    let mut results = Results::begin(VERSION, COMMIT, command_line(), &info);
-    let mut traces: Vec<(String, Trace)> = Vec::new();
+    let parts = TraceParts::new(target.is_some(), &directory, &mut assignments);
+    let mut results = Results::begin(VERSION, COMMIT, command_line(), &device.info());
+    let silence = Duration::from_secs_f64(arguments.timeout);
     let mut progress = Progress::new(arguments.shown.quiet);
-    let measured = study.run(&*device, &mut |event| match event {
-        Event::Planned { points } => progress.planned(points),
-        Event::Preparing { .. } => {}
-        Event::Measuring { name, point } => progress.begins(&heading(name, point), &detail(point)),
-        Event::Measured(measurement) => {
-            progress.advance(1);
-            results.add(measurement);
-            if !measurement.trace.is_empty() {
-                traces.push((title(&measurement.row), measurement.trace.clone()));
-            }
-        }
-        Event::LeftOut { points, error } => {
-            progress.advance(points);
-            results.problems.push(error.to_string());
-        }
-    });
+    progress.suites(assignments.len());
+    let mut offsets = Vec::new();
+    let start = Instant::now();
+    for assignment in &assignments {
+        offsets.push(start.elapsed());
+        measure(assignment, silence, &mut results, &mut progress)?;
+    }
     drop(progress);
 
-    let text = report::markdown(&results);
+    let report = Report::new(&results);
     let json = results.to_json();
-    let report_path = directory.write("report.md", &text);
-    let results_path = directory.write("results.json", &json);
-    let traced = target.map(|target| target.write(|file| write_chrome(named(&traces), file))).transpose();
+    let written = write(&directory, &report, &json);
+    let traced = target.map(|target| parts.merge(&offsets, &target)).transpose();
     // Printed even where a file could not be written: what was measured is not lost.
-    print(&if arguments.shown.json { json + "\n" } else { text })?;
-    let (report_path, results_path) = (report_path?, results_path?);
-    traced?;
+    print(&if arguments.shown.json { json + "\n" } else { report.markdown })?;
+    written?;
+    let traced = traced?;
+    let path = |name: &str| directory.path(name).display().to_string();
     if !arguments.shown.quiet {
-        tell(format_args!("\nwrote {} and {}", report_path.display(), results_path.display()));
-        if let Some(path) = &arguments.trace {
-            tell(format_args!("wrote {}: {}", path.display(), contents(&traces)));
+        tell(format_args!(
+            "\nwrote {}, {} and {}",
+            path("index.html"),
+            path("report.md"),
+            path("results.json")
+        ));
+        if let (Some(path), Some(contents)) = (&arguments.trace, traced) {
+            tell(format_args!("wrote {}: {}", path.display(), words(contents)));
         }
     }
-    measured.context("the study ended early; what was measured before is written")?;
     if results.are_right() {
         return Ok(Verdict::Right);
     }
     for problem in &results.problems {
         tell(format_args!("error: {problem}"));
     }
-    tell(format_args!("error: some answers are wrong or missing; {} says which", report_path.display()));
+    tell(format_args!("error: not all is right; {} says what is not", path("report.md")));
     Ok(Verdict::Wrong)
 }
 
-fn study(arguments: &Bench) -> Result<Study> {
-    let defaults = if arguments.quick { QUICK } else { FULL };
-    let what = &arguments.what;
-    let mut suites = arguments.suites.clone();
-    if suites.is_empty() {
-        suites =
-            Suite::ALL.into_iter().filter(|suite| what.models.is_empty() || suite.is_of_models()).collect();
-    } else if !what.models.is_empty() && !suites.iter().any(|suite| suite.is_of_models()) {
-        bail!("--model is for the suites threads, batches and compare; add one of them or leave --model out");
+/// Writes every form of the report.
+fn write(directory: &Directory, report: &Report, json: &str) -> Result<()> {
+    // The text first: where the disk is full, it is the most useful.
+    directory.write("report.md", &report.markdown)?;
+    directory.write("results.json", json)?;
+    directory.write("index.html", &report.html)?;
+    let plots = directory.inner("plots")?;
+    for (name, svg) in &report.plots {
+        plots.write(&format!("{name}.svg"), svg)?;
     }
-    let callers = sorted(arguments.callers.clone().unwrap_or_else(|| defaults.callers.to_vec()));
-    if suites == [Suite::Compare] && callers == [1] {
+    Ok(())
+}
+
+/// Lets a process of its own measure a suite.
+fn measure(
+    assignment: &Assignment,
+    silence: Duration,
+    results: &mut Results,
+    progress: &mut Progress,
+) -> Result<()> {
+    let suite = assignment.suite;
+    let line = serde_json::to_string(assignment).context("an assignment as JSON")?;
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
+    command.arg("suite");
+    let (watch, mut last) = (Watch::begin(), None);
+    progress.suite(suite.name());
+    let ending = isolation::run(command, &line, silence, &mut |line| match Message::from_line(line) {
+        Some(Message::Planned { steps }) => progress.planned(steps),
+        Some(Message::Measuring { name, how }) => progress.begins(&name, &how),
+        Some(Message::Stepped { steps }) => progress.advance(steps),
+        Some(message @ (Message::Failed { .. } | Message::Done)) => last = Some(message),
+        Some(message) => results.hear(message),
+        None => {}
+    });
+    let ending = ending.with_context(|| format!("the suite '{suite}' cannot be started"))?;
+    results.ended(suite, &ending, last.as_ref(), silence, watch.and_then(Watch::end));
+    Ok(())
+}
+
+/// What each suite is to measure.
+fn assignments(arguments: &Bench) -> Result<Vec<Assignment>> {
+    let suites = suites(arguments)?;
+    let callers = arguments.callers.clone().map(sorted);
+    if suites == [Suite::Compare] && callers.as_deref() == Some(&[1]) {
         bail!("the suite compare needs --callers above 1, got 1");
     }
-    let study = Study {
-        suites,
-        subjects: subjects(what, defaults.models)?,
-        scale: Scale {
-            callers,
-            batches: sorted(arguments.batches.clone().unwrap_or_else(|| defaults.batches.to_vec())),
-            thread_batches: sorted(arguments.batches.clone().unwrap_or_else(|| vec![1])),
-            lanes: lanes(arguments.lanes),
-            time: Duration::from_secs_f64(arguments.seconds.unwrap_or(defaults.seconds)),
-        },
-        seed: what.seed,
-        trace: if arguments.trace.is_some() { TRACE_EVENTS } else { 0 },
+    // Weights from a file are known to fit when this returns.
+    let chosen = subjects(&arguments.what, &[])?;
+    let chosen: Vec<String> = chosen.iter().map(|subject| subject.model.name().into()).collect();
+    let traced = suites.iter().filter(|suite| suite.is_traced()).count();
+    if arguments.trace.is_some() && traced == 0 {
+        bail!("--trace is for measurements through the engine; add the suite {}", names(Suite::is_traced));
+    }
+    let assignment = |suite: Suite| {
+        let models = match suite.is_of_models() && !chosen.is_empty() {
+            true => chosen.clone(),
+            false => {
+                defaults::of(suite, arguments.quick).models.iter().map(|name| name.to_string()).collect()
+            }
+        };
+        Assignment {
+            suite,
+            models,
+            weights: arguments.what.weights.clone().filter(|_| suite.is_of_models()),
+            seed: arguments.what.seed,
+            isa: arguments.what.isa.map(|isa| isa.name().into()),
+            scale: scale(suite, arguments, callers.clone()),
+            trace: None,
+            trace_events: if arguments.trace.is_some() { TRACE_EVENTS / traced } else { 0 },
+        }
     };
-    if arguments.trace.is_some() && !study.has_engine() {
+    Ok(suites.into_iter().map(assignment).collect())
+}
+
+fn suites(arguments: &Bench) -> Result<Vec<Suite>> {
+    let mut suites = arguments.suites.clone();
+    let has_models = !arguments.what.models.is_empty();
+    if suites.is_empty() {
+        let wanted = |suite: &Suite| suite.is_default() && (!has_models || suite.is_of_models());
+        suites = Suite::ALL.into_iter().filter(wanted).collect();
+    } else if has_models && !suites.iter().any(|suite| suite.is_of_models()) {
         bail!(
-            "--trace is for measurements through the engine; add the suite ops, layers, threads or compare"
+            "--model is for the suites {}; add one of them or leave --model out (workload has layers of growing size, mixed has {})",
+            names(Suite::is_of_models),
+            MIXED_MODELS.join(" and ")
         );
     }
-    Ok(study)
+    if arguments.minutes.is_some() && !suites.contains(&Suite::Soak) {
+        bail!("--minutes is for the suite soak; add --suite soak");
+    }
+    suites.sort();
+    suites.dedup();
+    Ok(suites)
 }
 
-/// What a measurement is called in the trace.
-fn title(row: &Row) -> String {
-    let what = if row.mode == Mode::EngineAsync { "tickets" } else { "callers" };
-    format!("{}: {}, {} {what}", row.suite, row.model, row.callers)
+/// The suites of a kind, in words.
+fn names(of: fn(Suite) -> bool) -> String {
+    let mut names: Vec<&str> = Suite::ALL.into_iter().filter(|suite| of(*suite)).map(Suite::name).collect();
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() { last.into() } else { format!("{} or {last}", names.join(", ")) }
 }
 
-fn named(traces: &[(String, Trace)]) -> impl Iterator<Item = (&str, &Trace)> {
-    traces.iter().map(|(title, trace)| (title.as_str(), trace))
-}
-
-/// What is in the traces, and what is not.
-fn contents(traces: &[(String, Trace)]) -> String {
-    let sum = |of: fn(&Trace) -> u64| traces.iter().map(|(_, trace)| of(trace)).sum::<u64>();
-    let text = format!(
-        "{} batches and {} requests of {} measurements",
-        sum(|trace| trace.batches() as u64),
-        sum(|trace| trace.requests() as u64),
-        traces.len()
-    );
-    match sum(Trace::dropped) {
-        0 => text,
-        dropped => {
-            format!("{text}; {dropped} earlier ones are left out, fewer measurements leave room for more")
-        }
+fn scale(suite: Suite, arguments: &Bench, callers: Option<Vec<usize>>) -> Scale {
+    let defaults = defaults::of(suite, arguments.quick);
+    let (seconds, rounds) = TIMES[usize::from(arguments.quick)];
+    let batches = arguments.batches.clone().map(sorted);
+    let of_models = defaults.thread_batches_of.iter().map(|&(name, batch)| (name.into(), vec![batch]));
+    Scale {
+        callers: callers.unwrap_or_else(|| defaults.callers.to_vec()),
+        thread_batches: batches.clone().unwrap_or_else(|| vec![1]),
+        thread_batches_of: if batches.is_some() { Default::default() } else { of_models.collect() },
+        batches: batches.unwrap_or_else(|| defaults.batches.to_vec()),
+        lanes: lanes(arguments.lanes),
+        time: Duration::from_secs_f64(arguments.seconds.unwrap_or(seconds)),
+        rounds: arguments.rounds.unwrap_or(rounds),
+        arrivals: arguments.arrivals.clone(),
+        shares: defaults.shares.to_vec(),
+        soak: Duration::from_secs_f64(arguments.minutes.unwrap_or(1.0) * 60.0),
     }
 }
 
@@ -164,20 +201,49 @@ fn sorted(mut list: Vec<usize>) -> Vec<usize> {
     list
 }
 
-fn heading(name: &str, point: &Point) -> String {
-    match point.suite.is_of_models() {
-        true => format!("{} {name}", point.suite),
-        false => point.suite.to_string(),
+/// The traces of the suites, in files that are removed in the end.
+struct TraceParts(Vec<PathBuf>);
+
+impl TraceParts {
+    fn new(wanted: bool, directory: &Directory, assignments: &mut [Assignment]) -> Self {
+        let mut parts = Vec::new();
+        for assignment in assignments.iter_mut().filter(|_| wanted) {
+            let path = directory.path(&format!(".trace-{}-{}", assignment.suite, std::process::id()));
+            assignment.trace = Some(path.clone());
+            parts.push(path);
+        }
+        TraceParts(parts)
+    }
+
+    /// A suite that crashed wrote none.
+    fn merge(&self, offsets: &[Duration], target: &Target) -> Result<trace::Contents> {
+        let written = self.0.iter().map(PathBuf::as_path).zip(offsets.iter().copied());
+        let written: Vec<_> = written.filter(|(path, _)| path.exists()).collect();
+        let mut contents = trace::Contents::default();
+        target.write(|file| {
+            contents = trace::merge(&written, file)?;
+            Ok(())
+        })?;
+        Ok(contents)
     }
 }
 
-fn detail(point: &Point) -> String {
-    let Point { callers, batch, .. } = point;
-    match point.mode {
-        Mode::Sequential => "one at a time".into(),
-        Mode::Threads => format!("{callers} threads"),
-        Mode::Batch => format!("batch {batch}"),
-        Mode::Engine => format!("{callers} callers"),
-        Mode::EngineAsync => format!("{callers} tickets"),
+impl Drop for TraceParts {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What is in the trace, and what is not.
+fn words(contents: trace::Contents) -> String {
+    let trace::Contents { measurements, batches, requests, dropped } = contents;
+    let text = format!("{batches} batches and {requests} requests of {measurements} measurements");
+    match dropped {
+        0 => text,
+        dropped => {
+            format!("{text}; {dropped} earlier ones are left out, fewer measurements leave room for more")
+        }
     }
 }

@@ -3,11 +3,14 @@
 //! Exit codes: 0, all is well; 1, an answer was wrong or missing; 2, the command could not be carried out.
 
 mod args;
+mod assignment;
 mod bench;
+mod defaults;
 mod models;
 mod output;
 mod progress;
 mod subjects;
+mod trace;
 mod verify;
 
 use std::process::ExitCode;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Suite => assignment::run(),
     };
     match result {
         Ok(Verdict::Right) => ExitCode::SUCCESS,

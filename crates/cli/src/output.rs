@@ -18,12 +18,24 @@ impl Directory {
         let trial = path.join(format!(".paceline-{}", std::process::id()));
         fs::write(&trial, b"").with_context(what)?;
         fs::remove_file(&trial).with_context(what)?;
-        for name in ["report.md", "results.json"] {
+        for name in ["report.md", "results.json", "index.html"] {
             if path.join(name).is_dir() {
                 anyhow::bail!("'{}' is a directory; choose another with --out", path.join(name).display());
             }
         }
         Ok(Directory(path.into()))
+    }
+
+    /// The directory of this name inside, made where it is missing.
+    pub fn inner(&self, name: &str) -> Result<Directory> {
+        let path = self.path(name);
+        fs::create_dir_all(&path).with_context(|| format!("cannot write to '{}'", path.display()))?;
+        Ok(Directory(path))
+    }
+
+    /// Where a file of this name is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 
     /// Writes a file of this name.

@@ -1,19 +1,26 @@
 //! How far it is, on standard error: a bar in a terminal, lines elsewhere, or nothing.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::tell;
+
+/// Lines come no faster.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How far it is.
 pub struct Progress {
     shown: Shown,
     /// What the last line said, where there are lines.
     line: String,
+    told: Instant,
     done: usize,
     total: usize,
+    suite: String,
+    suites_begun: usize,
+    suites: usize,
 }
 
 enum Shown {
@@ -30,24 +37,47 @@ impl Progress {
             (false, false) => Shown::Lines,
             (false, true) => Shown::Bar(bar()),
         };
-        Progress { shown, line: String::new(), done: 0, total: 0 }
+        let (line, suite) = (String::new(), String::new());
+        Progress { shown, line, told: Instant::now(), done: 0, total: 0, suite, suites_begun: 0, suites: 0 }
+    }
+
+    /// There are so many suites.
+    pub fn suites(&mut self, suites: usize) {
+        self.suites = suites;
+    }
+
+    /// The next suite begins; its steps are not known yet.
+    pub fn suite(&mut self, name: &str) {
+        self.suite = name.into();
+        self.suites_begun += 1;
+        self.planned(0);
+        self.line.clear();
+        if let Shown::Lines = &self.shown {
+            tell(format_args!("[{}/{}] {name}", self.suites_begun, self.suites));
+        }
     }
 
     /// There are so many steps.
     pub fn planned(&mut self, steps: usize) {
-        self.total = steps;
+        (self.total, self.done) = (steps, 0);
         if let Shown::Bar(bar) = &self.shown {
             bar.set_length(steps as u64);
+            bar.set_position(0);
         }
     }
 
     /// A step begins: `heading` is what several steps have in common, and gets a line; `detail` is shown in the bar alone.
     pub fn begins(&mut self, heading: &str, detail: &str) {
         match &self.shown {
+            Shown::Bar(bar) if self.suites > 0 => bar.set_message(format!(
+                "{} ({}/{}) {heading} {detail}",
+                self.suite, self.suites_begun, self.suites
+            )),
             Shown::Bar(bar) => bar.set_message(format!("{heading} {detail}")),
-            Shown::Lines if self.line != heading => {
+            Shown::Lines if self.line != heading && self.told.elapsed() >= PAUSE => {
                 tell(format_args!("[{:>3}/{}] {heading}", self.done + 1, self.total));
                 self.line = heading.to_string();
+                self.told = Instant::now();
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use paceline::cpu::CpuDevice;
+use paceline::cpu::{CpuDevice, Isa};
 use paceline::nn::{Model, StateDict};
 use paceline::seam::Device;
 use paceline_study::{Subject, Weights};
@@ -12,7 +12,12 @@ use crate::args::What;
 
 /// The device with the kernels asked for.
 pub fn device(what: &What) -> Result<Arc<dyn Device>> {
-    Ok(match what.isa {
+    device_of(what.isa)
+}
+
+/// The device with these kernels, or the best of the machine.
+pub fn device_of(isa: Option<Isa>) -> Result<Arc<dyn Device>> {
+    Ok(match isa {
         None => paceline::device("cpu")?,
         Some(isa) => Arc::new(CpuDevice::with_isa(isa)?),
     })

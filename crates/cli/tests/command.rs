@@ -107,11 +107,16 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["bench", "--seconds", "0"], &["expected seconds", "got '0'"]),
         (vec!["bench", "--seconds", "nan"], &["expected seconds", "got 'nan'"]),
         (vec!["bench", "--seconds", "inf"], &["expected seconds", "got 'inf'"]),
+        (vec!["bench", "--rounds", "0"], &["--rounds", "from 1 to 1000, got '0'"]),
+        (vec!["bench", "--timeout", "0"], &["--timeout", "expected seconds from 0.1"]),
+        (vec!["bench", "--minutes", "-1"], &["--minutes", "expected minutes from 0.01"]),
+        (vec!["bench", "--minutes", "2"], &["--minutes is for the suite soak"]),
+        (vec!["bench", "--arrivals", "late"], &["there are no arrivals 'late'", "poisson"]),
         (vec!["verify", "--callers", "0"], &["--callers", "got '0'"]),
         (vec!["verify", "--iterations", "0"], &["--iterations", "got '0'"]),
         (
             vec!["bench", "--suite", "ops", "--model", "mlp"],
-            &["--model is for the suites threads, batches and compare"],
+            &["--model is for the suites stress, threads, batches, compare, saturation or soak"],
         ),
         (vec!["bench", "--weights", &good], &["--weights needs exactly one --model", "got 0"]),
         (vec!["bench", "--weights", &good, "--model", "linear,mlp"], &["exactly one --model", "got 2"]),
@@ -166,7 +171,7 @@ fn a_quick_bench_writes_a_report_and_results() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report = fs::read_to_string(scratch.0.join("a/b/report.md")).unwrap();
     assert_eq!(stdout(&output), report);
-    for fragment in ["## Findings", "### linear", "samples/s", "engine-async", "bit for bit"] {
+    for fragment in ["## Recommendation", "### linear", "samples/s", "engine-async", "bit for bit"] {
         assert!(report.contains(fragment), "expected `{fragment}` in:\n{report}");
     }
     let results: Value =
@@ -174,16 +179,29 @@ fn a_quick_bench_writes_a_report_and_results() {
     assert_eq!(results["schema"], "paceline.study/1");
     assert_eq!(results["command"], format!("paceline {}", arguments.join(" ")));
     let rows = results["rows"].as_array().unwrap();
-    // One, three and three modes of three callers; one and three batches; one and three modes of two parallelisms.
-    assert_eq!(rows.len(), 10 + 4 + 7);
+    // Two loads of many callers; one, three and three modes of three callers; one and three batches; one and four modes of two
+    // parallelisms; one, three numbers of tickets, as many without work, and two open loads.
+    assert_eq!(rows.len(), 2 + 10 + 4 + 9 + 9);
     for row in rows {
         assert_eq!((&row["errors"], &row["wrong"]), (&0.into(), &0.into()), "{row}");
         assert_eq!(row["completed"], row["expected"], "{row}");
         assert!(row["samples_per_s"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["latency_us"]["p99"].as_f64() >= row["latency_us"]["p50"].as_f64(), "{row}");
     }
-    let files: Vec<_> = fs::read_dir(scratch.0.join("a/b")).unwrap().collect();
-    assert_eq!(files.len(), 2, "nothing but the two files is left behind: {files:?}");
+    let suites: Vec<_> = results["suites"].as_array().unwrap().iter().map(|run| &run["suite"]).collect();
+    assert_eq!(suites, ["stress", "threads", "batches", "compare", "saturation"]);
+    assert!(results["suites"].as_array().unwrap().iter().all(|run| run["ended"] == "done"));
+    let mut files: Vec<_> =
+        fs::read_dir(scratch.0.join("a/b")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["index.html", "plots", "report.md", "results.json"]);
+    let page = fs::read_to_string(scratch.0.join("a/b/index.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("<svg") && !page.contains("src="));
+    for plot in ["threads-linear", "batches-linear", "compare-linear", "saturation-linear"] {
+        let file = format!("plots/{plot}.svg");
+        assert!(report.contains(&file), "{file} is in the report");
+        assert!(fs::read_to_string(scratch.0.join("a/b").join(file)).unwrap().starts_with("<svg xmlns="));
+    }
 }
 
 #[test]
@@ -222,7 +240,8 @@ fn threads_honours_batches_and_json_is_all_there_is() {
         (row["mode"].as_str().unwrap().to_string(), row["callers"].clone(), row["batch"].clone())
     };
     let got: Vec<_> = rows.iter().map(of).collect();
-    let expected = [("sequential", 1, 1), ("threads", 2, 8), ("engine", 2, 1), ("engine-async", 2, 1)];
+    let expected =
+        [("sequential", 1, 1), ("batch", 1, 8), ("threads", 2, 8), ("engine", 2, 1), ("engine-async", 2, 1)];
     assert_eq!(got, expected.map(|(mode, callers, batch)| (mode.to_string(), callers.into(), batch.into())));
     assert!(scratch.0.join("paceline-report/results.json").exists());
 }
@@ -283,10 +302,84 @@ fn nothing_measured_is_lost_when_something_cannot_be_written() {
         assert!(stdout(&output).contains("### linear"), "{out}: {}", stdout(&output));
         let files = fs::read_dir(scratch.0.join(out)).unwrap().count();
         match code {
-            0 => assert_eq!(files, 2),
+            0 => assert_eq!(files, 4),
             _ => assert!(files == 0 && message.contains("cannot write 'unwritten/report.md'"), "{message}"),
         }
     }
+}
+
+/// A study whose only suite is ended by a signal while it is measured, and what it said in the end.
+#[cfg(target_os = "linux")]
+fn struck(name: &str, signal: &str, more: &[&str]) -> (Output, Value, String) {
+    let scratch = Scratch::new(name);
+    let arguments =
+        ["bench", "--suite", "batches,soak", "--minutes", "0.5", "--model", "linear", "--batches", "2"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
+    command.current_dir(&scratch.0).args(arguments).args(["--seconds", "0.001"]).args(more);
+    let pipe = std::process::Stdio::piped;
+    let parent = command.stdout(pipe()).stderr(pipe()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", parent.id());
+    let results = scratch.0.join("paceline-report/results.json");
+    // The first suite ends by itself; the second one has looked at itself when it runs for long.
+    let child = std::iter::repeat_with(|| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let pid = fs::read_to_string(&children).unwrap_or_default();
+        let pid = pid.split_whitespace().next()?.to_string();
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.count();
+        // Its callers call.
+        (threads >= 5).then_some(pid)
+    });
+    let pid = child.take(300).flatten().next().expect("the suite begins");
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    let output = parent.wait_with_output().unwrap();
+    let results = serde_json::from_str(&fs::read_to_string(results).unwrap()).unwrap();
+    let report = fs::read_to_string(scratch.0.join("paceline-report/report.md")).unwrap();
+    let _ = Command::new("kill").args(["-KILL", &pid]).output();
+    (output, results, report)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_suite_that_crashes_or_hangs_is_told_and_the_rest_is_reported() {
+    for (name, signal, more, ended, words) in [
+        ("crash", "-KILL", &[][..], "crashed", "the suite 'soak' crashed (signal: 9"),
+        ("hang", "-STOP", &["--timeout", "2"][..], "timed-out", "the suite 'soak' said nothing for 2s"),
+    ] {
+        let (output, results, report) = struck(name, signal, more);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        assert!(message.contains(words) && report.contains(words), "{name}: {message}");
+        let suites = results["suites"].as_array().unwrap();
+        assert_eq!((&suites[0]["ended"], &suites[1]["ended"]), (&"done".into(), &ended.into()));
+        assert!(results["rows"].as_array().unwrap().iter().any(|row| row["suite"] == "batches"));
+        assert!(results["problems"][0].as_str().unwrap().contains(words));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_suite_does_not_outlive_the_command() {
+    let scratch = Scratch::new("orphan");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
+    command.current_dir(&scratch.0).args(["bench", "--suite", "soak", "--minutes", "5", "--model", "linear"]);
+    let null = std::process::Stdio::null;
+    let mut parent = command.stdout(null()).stderr(null()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", parent.id());
+    let wait = |until: &dyn Fn() -> Option<String>| {
+        let looks = std::iter::repeat_with(|| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            until()
+        });
+        looks.take(400).flatten().next()
+    };
+    let pid = wait(&|| Some(fs::read_to_string(&children).ok()?.split_whitespace().next()?.to_string()));
+    let pid = pid.expect("the suite begins");
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    // An ended process may stay until somebody asks for its status.
+    let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let gone = wait(&|| (state().is_empty() || state().contains(") Z ")).then(String::new));
+    assert!(gone.is_some(), "the suite goes on: {}", state());
 }
 
 #[test]

@@ -6,6 +6,9 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark reports")]
 
+#[allow(dead_code, unused_imports, reason = "as above")]
+#[path = "../src/ceilings.rs"]
+mod ceilings;
 #[allow(
     dead_code,
     unused_imports,
@@ -18,85 +21,20 @@ mod kernels;
 #[path = "../src/memory.rs"]
 mod memory;
 
+use ceilings::{CHAINS, multiply_adds, read};
 use kernels::conv::{ConvArgs, ConvShape, PackedConv};
 use kernels::gemm::{GemmCall, RightPointer, Strides};
 use kernels::isa::Isa;
 use kernels::pack::PackedMatrix;
 use kernels::set::KernelSet;
-use kernels::vector::{self, Kernel, Vector};
 use memory::Block;
 use paceline_graph::Activation;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Twelve independent chains of fused multiply-adds.
-struct MultiplyAdds {
-    steps: usize,
-}
-
-const CHAINS: usize = 12;
-
-impl Kernel for MultiplyAdds {
-    type Output = f32;
-
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) -> f32 {
-        // SAFETY: registers only; the caller promises the instruction set.
-        unsafe {
-            let (factor, term) = (V::splat(black_box(0.999)), V::splat(black_box(1e-3)));
-            let mut sums = [V::splat(1.0); CHAINS];
-            for _ in 0..self.steps {
-                for sum in &mut sums {
-                    *sum = sum.mul_add(factor, term);
-                }
-            }
-            sums.into_iter().fold(V::zero(), |total, sum| total.add(sum)).reduce_add()
-        }
-    }
-}
-
-/// Reads a buffer once, from four places at a time.
-struct Read<'a>(&'a [f32]);
-
-impl Kernel for Read<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) -> f32 {
-        let quarter = self.0.len() / 4;
-        // SAFETY: whole registers within each quarter; the caller promises the instruction set.
-        unsafe {
-            let mut sums = [V::zero(); 8];
-            for i in (0..quarter + 1 - 2 * V::LANES).step_by(2 * V::LANES) {
-                for (s, sum) in sums.iter_mut().enumerate() {
-                    let at = self.0.as_ptr().add(s / 2 * quarter + i + s % 2 * V::LANES);
-                    *sum = sum.add(V::load(at));
-                }
-            }
-            sums.into_iter().fold(V::zero(), |total, sum| total.add(sum)).reduce_add()
-        }
-    }
-}
-
 /// Zeros that begin on a cache line.
 fn zeros(floats: usize) -> Block {
     Block::zeroed(floats * size_of::<f32>()).expect("memory for the operands")
-}
-
-fn enter<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
-    assert!(isa.is_available(), "this machine has no {isa}");
-    // SAFETY: the machine has the instruction set.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => vector::Avx512::enter(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => vector::Avx2::enter(kernel),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => vector::Neon::enter(kernel),
-            _ => vector::Portable::enter(kernel),
-        }
-    }
 }
 
 /// The shortest time of a run, in seconds, over a twentieth of a second.
@@ -118,7 +56,7 @@ fn shortest(mut run: impl FnMut()) -> f64 {
 fn peak(set: &KernelSet) -> f64 {
     let steps = 50_000;
     let seconds = shortest(|| {
-        black_box(enter(set.isa, MultiplyAdds { steps }));
+        black_box(multiply_adds(set.isa, steps));
     });
     (2 * steps * CHAINS * set.lanes) as f64 / seconds
 }
@@ -237,7 +175,7 @@ fn main() {
         // Pages that were never written are all the same page.
         buffer.floats_mut().fill(1.0);
         let seconds = shortest(|| {
-            black_box(enter(isa, Read(buffer.floats())));
+            black_box(read(isa, buffer.floats()));
         });
         println!("reading {kilobytes} KB: {:.1} GB/s", (kilobytes * 1024) as f64 / seconds / 1e9);
     }

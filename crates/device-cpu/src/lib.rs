@@ -14,6 +14,7 @@
 
 mod arena;
 mod board;
+pub mod ceilings;
 mod chunk;
 mod device;
 mod division;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::results::LatencyUs;
+use crate::row::LatencyUs;
 
 /// Times of calls, from a nanosecond to minutes, to three significant digits.
 #[derive(Clone, Debug)]
@@ -26,13 +26,25 @@ impl Latencies {
         self.0.add(&other.0).expect("all have the same bounds");
     }
 
-    /// Mean, median and 99th percentile.
+    /// The arithmetic mean; zero without calls.
+    pub fn mean(&self) -> Duration {
+        Duration::from_nanos(self.0.mean() as u64)
+    }
+
+    /// The least time within which this share of the calls lies.
+    pub fn quantile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(share))
+    }
+
+    /// Mean, median and higher percentiles.
     pub fn summary(&self) -> LatencyUs {
         let us = |ns: u64| ns as f64 / 1e3;
         LatencyUs {
             mean: self.0.mean() / 1e3,
             p50: us(self.0.value_at_quantile(0.5)),
             p99: us(self.0.value_at_quantile(0.99)),
+            p90: us(self.0.value_at_quantile(0.9)),
+            p99_9: us(self.0.value_at_quantile(0.999)),
         }
     }
 }
@@ -53,8 +65,9 @@ mod tests {
         (1..=50).for_each(|us| a.record(Duration::from_micros(us)));
         (51..=100).for_each(|us| b.record(Duration::from_micros(us)));
         a.merge(&b);
-        let LatencyUs { mean, p50, p99 } = a.summary();
+        let LatencyUs { mean, p50, p90, p99, p99_9 } = a.summary();
         assert!((mean - 50.5).abs() < 0.1 && (p50 - 50.0).abs() < 0.1 && (p99 - 99.0).abs() < 0.1);
+        assert!((p90 - 90.0).abs() < 0.1 && (p99_9 - 100.0).abs() < 0.1);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What a study measured, as `results.json` has it: schema `paceline.study/1`.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use paceline_device::DeviceInfo;
-use paceline_engine::{Distribution, EngineStatistics, ModelStatistics, Release};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::ceilings::{Bound, Ceilings};
+use crate::noise::Noise;
+use crate::row::Row;
+use crate::soak::SoakSample;
 use crate::{Measurement, Suite};
 
 /// The schema that this version writes.
@@ -34,6 +37,62 @@ pub struct Results {
     /// What could not be measured, and the first error of what failed; left out when there is nothing to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// How each suite went, in a process of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suites: Vec<SuiteRun>,
+    /// What the measured models cost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelCost>,
+    /// What the machine can do at most, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<Ceilings>,
+    /// What bounds each model where its throughput flattens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<Bound>,
+    /// What the long load gave over time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub soak: Vec<SoakSample>,
+}
+
+/// How a suite went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteRun {
+    /// Its name.
+    pub suite: String,
+    /// From the start of its process to the end.
+    pub seconds: f64,
+    /// `done`, `failed`, `crashed`, `timed-out`
+    pub ended: Ended,
+    /// What else happened on the machine meanwhile; left out where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
+}
+
+/// How a suite's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It measured everything.
+    Done,
+    /// It said why it could not go on.
+    Failed,
+    /// It ended without a word.
+    Crashed,
+    /// It said nothing for too long, and was ended.
+    TimedOut,
+}
+
+/// What one sample of a model costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCost {
+    /// Its short name.
+    pub model: String,
+    /// Floating-point operations of one sample.
+    pub flops_per_sample: u64,
+    /// Bytes of its weights: what every execution reads at least once.
+    pub weight_bytes: u64,
+    /// Bytes of inputs and outputs of one sample.
+    pub sample_bytes: u64,
 }
 
 impl Results {
@@ -50,6 +109,24 @@ impl Results {
             device: DeviceRow { id, name, isa },
             rows: Vec::new(),
             problems: Vec::new(),
+            suites: Vec::new(),
+            models: Vec::new(),
+            ceilings: None,
+            bounds: Vec::new(),
+            soak: Vec::new(),
+        }
+    }
+
+    /// What this text has, which must be of this schema and have every field.
+    pub fn from_json(text: &str) -> Result<Self, ParseError> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: Option<String>,
+        }
+        let head: Head = serde_json::from_str(text).map_err(ParseError::Json)?;
+        match head.schema {
+            Some(schema) if schema == SCHEMA => serde_json::from_str(text).map_err(ParseError::Json),
+            schema => Err(ParseError::Schema(schema)),
         }
     }
 
@@ -65,15 +142,62 @@ impl Results {
         }
     }
 
+    /// Adds what a model costs, unless that is known.
+    pub(crate) fn add_cost(&mut self, cost: ModelCost) {
+        if !self.models.contains(&cost) {
+            self.models.push(cost);
+        }
+    }
+
     /// Whether everything was measured, and every call answered rightly.
     pub fn are_right(&self) -> bool {
         self.problems.is_empty() && self.rows.iter().all(Row::is_right)
     }
 
-    /// The content of `results.json`.
+    /// The content of `results.json`: a line for each row, numbers to seven digits.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("results have names as keys and no foreign types")
+        let value = serde_json::to_value(self).expect("results have names as keys and no foreign types");
+        let fields = value.as_object().into_iter().flatten();
+        let fields =
+            fields.map(|(name, value)| format!("  {}: {}", Value::from(name.as_str()), lines(value)));
+        format!("{{\n{}\n}}", fields.collect::<Vec<_>>().join(",\n"))
     }
+}
+
+/// A list of objects in a line each; everything else in one.
+fn lines(value: &Value) -> String {
+    match value.as_array() {
+        Some(items) if items.iter().any(Value::is_object) => {
+            let items = items.iter().map(|item| format!("    {}", rounded(item.clone())));
+            format!("[\n{}\n  ]", items.collect::<Vec<_>>().join(",\n"))
+        }
+        _ => rounded(value.clone()).to_string(),
+    }
+}
+
+/// With seven significant digits: what is measured has fewer.
+fn rounded(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = rounded(item.take())),
+        Value::Object(fields) => fields.values_mut().for_each(|field| *field = rounded(field.take())),
+        Value::Number(number) if number.is_f64() => {
+            let exact = number.as_f64().unwrap_or(0.0);
+            value = format!("{exact:.6e}").parse::<f64>().unwrap_or(exact).into();
+        }
+        _ => {}
+    }
+    value
+}
+
+/// Why a text is not the content of a `results.json`.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// It is truncated, no JSON, or lacks a field.
+    #[error("expected the JSON that paceline bench writes as results.json, got: {0}")]
+    Json(serde_json::Error),
+    /// It has another schema, or none.
+    #[error("expected the schema {SCHEMA}, got {}", .0.as_deref().unwrap_or("none"))]
+    Schema(Option<String>),
 }
 
 /// The machine that a run was made on.
@@ -98,124 +222,4 @@ pub struct DeviceRow {
     pub name: String,
     /// The instruction set of its kernels.
     pub isa: String,
-}
-
-/// One measurement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// Which suite it belongs to.
-    pub suite: String,
-    /// Short name of the model, operator or layer.
-    pub model: String,
-    /// How it was called.
-    pub mode: Mode,
-    /// Threads that call, or tickets in flight for [`Mode::EngineAsync`].
-    pub callers: usize,
-    /// Lanes that execute.
-    pub lanes: usize,
-    /// Processes that execute; 0 where it is this one.
-    pub workers: usize,
-    /// Samples a call.
-    pub batch: usize,
-    /// Samples answered in the measured time.
-    pub samples: u64,
-    /// The measured time.
-    pub seconds: f64,
-    /// `samples / seconds`.
-    pub samples_per_s: f64,
-    /// Time of one call, in microseconds.
-    pub latency_us: LatencyUs,
-    /// Calls made.
-    pub expected: u64,
-    /// Calls answered.
-    pub completed: u64,
-    /// Calls answered with an error.
-    pub errors: u64,
-    /// Calls answered with another result than the same sample gives alone.
-    pub wrong: u64,
-    /// What the engine counted, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<EngineRow>,
-}
-
-/// What an engine counted while it was measured, its warm-up included.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EngineRow {
-    /// Samples of an average execution.
-    pub mean_batch: f64,
-    /// Executions.
-    pub executions: u64,
-    /// Executions by why their batch was released; reasons that did not occur are left out.
-    pub released: BTreeMap<String, u64>,
-    /// Time from acceptance to the start of execution, in microseconds: 0 for calls that ran in their caller's thread.
-    pub queue_us: LatencyUs,
-    /// Time of an execution, in microseconds.
-    pub execute_us: LatencyUs,
-    /// Samples that the device computed and nobody asked for.
-    pub padding: u64,
-    /// The share of the engine's life that its lanes were executing, from 0 to 1.
-    pub occupancy: f64,
-}
-
-impl EngineRow {
-    /// Of the only model of an engine.
-    pub(crate) fn new(model: &ModelStatistics, engine: &EngineStatistics) -> Self {
-        let released = model.released.iter().filter(|(_, count)| *count > 0);
-        let occupancies = engine.by_lane.iter().map(|lane| lane.occupancy());
-        EngineRow {
-            mean_batch: model.mean_batch(),
-            executions: model.released.total(),
-            released: released.map(|(release, count)| (release.to_string(), count)).collect(),
-            queue_us: (&model.queue_time).into(),
-            execute_us: (&model.execute_time).into(),
-            padding: model.padding,
-            occupancy: occupancies.sum::<f64>() / engine.by_lane.len().max(1) as f64,
-        }
-    }
-
-    /// The share of executions that ran in their caller's thread, from 0 to 1.
-    pub fn inline(&self) -> f64 {
-        self.released.get(Release::Inline.name()).copied().unwrap_or(0) as f64 / self.executions.max(1) as f64
-    }
-}
-
-/// How a model is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// One caller, one sample a call, a bare session: the baseline of every ratio.
-    Sequential,
-    /// N callers, each with a session of its own, one sample a call.
-    Threads,
-    /// One caller, a bare session, n samples a call.
-    Batch,
-    /// N callers, one sample a call, through the engine.
-    Engine,
-    /// One thread that keeps N tickets in flight.
-    EngineAsync,
-}
-
-/// Time of one call, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LatencyUs {
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
-}
-
-impl From<&Distribution> for LatencyUs {
-    fn from(times: &Distribution) -> Self {
-        let us = |time: Duration| time.as_nanos() as f64 / 1e3;
-        LatencyUs { mean: us(times.mean()), p50: us(times.p50()), p99: us(times.p99()) }
-    }
-}
-
-impl Row {
-    /// Whether every call was answered, and rightly.
-    pub fn is_right(&self) -> bool {
-        self.completed == self.expected && self.errors == 0 && self.wrong == 0
-    }
 }

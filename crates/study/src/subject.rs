@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 
-use paceline_device::Device;
 use paceline_device::conformance::{Case, cases};
+use paceline_device::{Device, Signature};
 use paceline_graph::Graph;
-use paceline_nn::{Model, StateDict, flops, sample_inputs};
+use paceline_nn::{Model, Parameters, StateDict, flops, sample_inputs};
 
+use crate::results::ModelCost;
 use crate::workload::{Preparation, Workload, split};
 use crate::{StudyError, Suite};
 
@@ -47,6 +48,17 @@ impl Subject {
             Weights::State(state) => self.model.graph_with(state),
         };
         built.map_err(|error| StudyError::Build { name: self.model.name().into(), error: error.into() })
+    }
+
+    /// What a sample of the model costs.
+    pub(crate) fn cost(&self) -> Result<ModelCost, StudyError> {
+        let graph = self.graph()?;
+        Ok(ModelCost {
+            model: self.model.name().into(),
+            flops_per_sample: flops(&graph),
+            weight_bytes: 4 * Parameters::of(self.model.network()).trained_elements() as u64,
+            sample_bytes: Signature::of(&graph).request_bytes(1) as u64,
+        })
     }
 
     /// The model on a device, with samples drawn from `seed`.

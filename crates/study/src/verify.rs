@@ -7,7 +7,7 @@ use paceline_device::Device;
 use paceline_device::conformance::{Case, cases};
 use serde::{Deserialize, Serialize};
 
-use crate::modes::check_answers;
+use crate::runner::check_answers;
 use crate::subject::case_workload;
 use crate::workload::Workload;
 use crate::{DeviceRow, Machine, StudyError, Subject};

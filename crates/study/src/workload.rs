@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use paceline_device::conformance::{Case, Tolerance};
+use paceline_device::fake::FakeProgram;
 use paceline_device::{
     Batch, CompileOptions, Device, Part, Program, Session, Signature, View, ViewMut, execute,
 };
@@ -92,6 +93,21 @@ impl Workload {
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = name.into();
         self
+    }
+
+    /// The same requests for a program that computes next to nothing, and its answers.
+    pub(crate) fn hand_off(&self) -> Result<Self, StudyError> {
+        let signature = self.signature().clone();
+        let program: Arc<dyn Program> =
+            Arc::new(FakeProgram::new(signature.clone()).batch_sizes(self.program.batch_sizes().clone()));
+        let failed = |error| StudyError::Device { name: self.name.clone(), error };
+        let mut session = program.clone().open().map_err(failed)?;
+        let samples = self.samples.iter().map(|sample| {
+            let answer = alone(&signature, &mut *session, &sample.inputs)?;
+            Ok(Sample { inputs: sample.inputs.clone(), answer })
+        });
+        let samples = samples.collect::<Result<_, _>>().map_err(failed)?;
+        Ok(Workload { name: self.name.clone(), program, samples })
     }
 
     /// What runs it.

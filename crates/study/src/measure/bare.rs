@@ -1,5 +1,6 @@
 //! Callers of bare sessions: one sample a call or a batch, nothing between caller and device.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use paceline_device::{Batch, Part, Session, Signature, View, ViewMut, execute};
@@ -14,9 +15,9 @@ use crate::workload::{Workload, append};
 const TURNS: usize = 8;
 
 /// A caller with a session of its own.
-pub(crate) struct Bare<'s> {
+pub(crate) struct Bare {
     session: Box<dyn Session>,
-    strip: &'s Strip,
+    strip: Arc<Strip>,
     outputs: Vec<Data>,
     turn: usize,
 }
@@ -51,22 +52,22 @@ impl Strip {
     }
 }
 
-impl<'s> Bare<'s> {
+impl Bare {
     /// The `index`th caller; callers begin at different samples.
-    pub(crate) fn new(workload: &Workload, strip: &'s Strip, index: usize) -> Result<Self, StudyError> {
+    pub(crate) fn new(workload: &Workload, strip: &Arc<Strip>, index: usize) -> Result<Self, StudyError> {
         let outputs = strip.signature.outputs.iter();
         Ok(Bare {
             session: workload.open()?,
-            strip,
+            strip: Arc::clone(strip),
             outputs: outputs.map(|port| Data::zeros(port.dtype, port.elements * strip.batch)).collect(),
             turn: index,
         })
     }
 }
 
-impl Caller for Bare<'_> {
+impl Caller for Bare {
     fn call(&mut self) -> Answer {
-        let Strip { signature, batch: samples, turns, inputs, answers } = self.strip;
+        let Strip { signature, batch: samples, turns, inputs, answers } = &*self.strip;
         self.turn = (self.turn + 1) % turns;
         let rows = |data, elements: usize| {
             View::of(data).slice(self.turn * elements, (self.turn + samples) * elements)

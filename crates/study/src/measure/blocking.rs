@@ -48,16 +48,12 @@ impl Caller for Blocking<'_> {
         let start = Instant::now();
         let result = self.answer(request);
         let time = start.elapsed();
-        let verdict = match result {
-            Ok(outputs) => verdict(sample, &outputs),
-            Err(error) => Verdict::Failed(error.to_string()),
-        };
-        Answer { time, verdict }
+        Answer::new(sample, time, result.map_err(|error| error.to_string()))
     }
 }
 
 /// A request for one sample.
-pub(super) fn request<'w>(workload: &'w Workload, sample: &Sample) -> Request<'w> {
+pub(crate) fn request<'w>(workload: &'w Workload, sample: &Sample) -> Request<'w> {
     let names = workload.signature().inputs.iter().map(|port| port.name.as_str());
     Request::new(names.zip(sample.inputs.iter().cloned()))
 }

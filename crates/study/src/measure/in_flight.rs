@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use paceline_engine::{Model, SubmitError, Ticket};
 
-use super::blocking::{request, verdict};
-use super::{Answer, Length, Tally, Verdict, rate};
+use super::{Answer, Round, Tally, rate, request};
 use crate::workload::Workload;
 
 /// Keeps `tickets` requests of one sample each in flight. Measures whole rounds of as many answers as there are tickets: answers
 /// come in bursts, and a rate from the middle of one to the end of another would be too high.
-pub(crate) fn keep_in_flight(workload: &Workload, model: &Model, tickets: usize, length: Length) -> Tally {
+pub(crate) fn keep_in_flight(workload: &Workload, model: &Model, tickets: usize, round: Round) -> Tally {
+    let Round { length, warm_up } = round;
     let mut flight = Flight { workload, model, next: 0, pending: VecDeque::with_capacity(tickets) };
     (0..tickets).for_each(|_| flight.submit());
     let mut tally = Tally::default();
@@ -21,7 +21,7 @@ pub(crate) fn keep_in_flight(workload: &Workload, model: &Model, tickets: usize,
             flight.submit();
         }
     };
-    if let Some(warm_up) = length.warm_up() {
+    if let Some(warm_up) = warm_up {
         let start = Instant::now();
         while tally.expected == 0 || start.elapsed() < warm_up {
             round(&mut flight, &mut |answer| tally.count(answer.verdict));
@@ -59,11 +59,6 @@ impl Flight<'_> {
         let (index, start, submitted) = self.pending.pop_front()?;
         let answer = submitted.map_err(|error| error.to_string());
         let answer = answer.and_then(|ticket| ticket.wait().map_err(|error| error.to_string()));
-        let time = start.elapsed();
-        let verdict = match answer {
-            Ok(outputs) => verdict(self.workload.sample(index), &outputs),
-            Err(error) => Verdict::Failed(error),
-        };
-        Some(Answer { time, verdict })
+        Some(Answer::new(self.workload.sample(index), start.elapsed(), answer))
     }
 }

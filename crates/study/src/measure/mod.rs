@@ -10,28 +10,44 @@
 //!
 //! Every call is checked and counted, the unmeasured ones too.
 
+mod arrivals;
 mod bare;
 mod blocking;
 mod in_flight;
+mod open;
 
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use arrivals::{Arrivals, UnknownArrivals};
 pub(crate) use bare::{Bare, Strip};
-pub(crate) use blocking::Blocking;
+pub(crate) use blocking::{Blocking, request};
 pub(crate) use in_flight::keep_in_flight;
+pub(crate) use open::open_loop;
 
+use blocking::verdict;
+use paceline_engine::Outputs;
+
+use crate::workload::Sample;
 use crate::{Latencies, StudyError};
 
-/// How long a measurement is.
+/// How long a round of a measurement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     /// At least so long, and three calls, unless these would take twice as long: then fewer, but at least one.
     Time(Duration),
-    /// So many calls of each caller, without warm-up.
+    /// So many calls of each caller.
     Calls(u64),
+}
+
+/// One round of a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    pub(crate) length: Length,
+    /// How long each caller calls, at least once, before it measures.
+    pub(crate) warm_up: Option<Duration>,
 }
 
 /// Which time a rate is over.
@@ -91,14 +107,36 @@ pub(crate) struct Tally {
     pub(crate) first_error: Option<String>,
 }
 
-impl Length {
-    fn warm_up(self) -> Option<Duration> {
-        match self {
+impl Answer {
+    /// A call for this sample that took so long, and what came of it.
+    pub(crate) fn new(sample: &Sample, time: Duration, answer: Result<Outputs, String>) -> Self {
+        let verdict = match answer {
+            Ok(outputs) => verdict(sample, &outputs),
+            Err(error) => Verdict::Failed(error),
+        };
+        Answer { time, verdict }
+    }
+}
+
+impl Round {
+    /// The first round of callers that never called.
+    pub(crate) fn first(length: Length) -> Self {
+        let warm_up = match length {
             Length::Time(time) => Some(time / 5),
             Length::Calls(_) => None,
-        }
+        };
+        Round { length, warm_up }
     }
 
+    /// A round of callers whose calls have taken `call` on average. Others were measured since the last one: they warm up again,
+    /// unless a single call takes longer than that.
+    pub(crate) fn again(length: Length, call: Duration) -> Self {
+        let Round { warm_up, .. } = Self::first(length);
+        Round { length, warm_up: warm_up.filter(|&warm_up| call < warm_up) }
+    }
+}
+
+impl Length {
     /// Whether a caller that has made so many calls in so long has measured enough.
     fn is_reached(self, calls: u64, elapsed: Duration) -> bool {
         match self {
@@ -124,13 +162,13 @@ impl Tally {
         }
     }
 
-    fn measure(&mut self, answer: Answer) {
+    pub(crate) fn measure(&mut self, answer: Answer) {
         self.measured += 1;
         self.latencies.record(answer.time);
         self.count(answer.verdict);
     }
 
-    fn merge(&mut self, other: Tally) {
+    pub(crate) fn merge(&mut self, other: Tally) {
         self.measured += other.measured;
         self.time += other.time;
         self.latencies.merge(&other.latencies);
@@ -143,37 +181,50 @@ impl Tally {
 }
 
 /// Lets every caller call from a thread of its own until all have measured.
-pub(crate) fn drive<C: Caller>(callers: Vec<C>, length: Length, clock: Clock) -> Result<Tally, StudyError> {
+pub(crate) fn drive<C: Caller>(callers: &mut [C], round: Round, clock: Clock) -> Result<Tally, StudyError> {
+    let (tallies, (start, end)) = drive_each(callers, round, clock)?;
+    let mut all = Tally::default();
+    tallies.into_iter().for_each(|tally| all.merge(tally));
+    all.calls_per_s = match (round.length, clock) {
+        (Length::Calls(_), Clock::Wall) => rate(all.measured, end - start),
+        _ => rate(all.measured, all.time) * callers.len() as f64,
+    };
+    Ok(all)
+}
+
+/// The same, with what each caller's calls came to, and the time from the first call to the last answer.
+pub(crate) fn drive_each<C: Caller>(
+    callers: &mut [C],
+    round: Round,
+    clock: Clock,
+) -> Result<(Vec<Tally>, (Instant, Instant)), StudyError> {
     let count = callers.len();
     let (warming_up, measuring) = (AtomicUsize::new(count), AtomicUsize::new(count));
     let gate = RwLock::new(());
     thread::scope(|scope| {
         // Opened, by being dropped, when every thread is there, and also when one could not be started.
         let closed = gate.write();
-        let mut threads = Vec::with_capacity(callers.len());
-        for (index, mut caller) in callers.into_iter().enumerate() {
+        let mut threads = Vec::with_capacity(count);
+        for (index, caller) in callers.iter_mut().enumerate() {
             let builder = thread::Builder::new().name(format!("caller-{index}"));
             let (phases, gate) = ([&warming_up, &measuring].map(Phase), &gate);
             let body = move || {
                 drop(gate.read());
-                call_again_and_again(&mut caller, length, clock, phases)
+                call_again_and_again(caller, round, clock, phases)
             };
             threads.push(builder.spawn_scoped(scope, body).map_err(StudyError::Thread)?);
         }
         drop(closed);
-        let mut all = Tally::default();
-        let mut span: Option<(Instant, Instant)> = None;
-        for thread in threads {
+        let begun = Instant::now();
+        let mut span = (begun, begun);
+        let mut tallies = Vec::with_capacity(count);
+        for (index, thread) in threads.into_iter().enumerate() {
             let (tally, (start, end)) =
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            all.merge(tally);
-            span = span.map(|(first, last)| (first.min(start), last.max(end))).or(Some((start, end)));
+            span = if index == 0 { (start, end) } else { (span.0.min(start), span.1.max(end)) };
+            tallies.push(tally);
         }
-        all.calls_per_s = match (length, clock, span) {
-            (Length::Calls(_), Clock::Wall, Some((start, end))) => rate(all.measured, end - start),
-            _ => rate(all.measured, all.time) * count as f64,
-        };
-        Ok(all)
+        Ok((tallies, span))
     })
 }
 
@@ -197,12 +248,12 @@ impl Drop for Phase<'_> {
 
 fn call_again_and_again(
     caller: &mut impl Caller,
-    length: Length,
+    Round { length, warm_up }: Round,
     clock: Clock,
     [warming_up, measuring]: [Phase<'_>; 2],
 ) -> (Tally, (Instant, Instant)) {
     let mut tally = Tally::default();
-    if let Some(warm_up) = length.warm_up() {
+    if let Some(warm_up) = warm_up {
         let start = Instant::now();
         while tally.expected == 0 || start.elapsed() < warm_up {
             tally.count(caller.call().verdict);
@@ -267,8 +318,8 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_verdict() {
-        let callers = (0..4).map(|_| scripted(Duration::ZERO)).collect();
-        let tally = drive(callers, Length::Calls(50), Clock::InCalls).unwrap();
+        let mut callers: Vec<_> = (0..4).map(|_| scripted(Duration::ZERO)).collect();
+        let tally = drive(&mut callers, Round::first(Length::Calls(50)), Clock::InCalls).unwrap();
         assert_eq!((tally.expected, tally.measured), (200, 200));
         assert_eq!((tally.completed, tally.errors, tally.wrong), (160, 40, 4 * 13));
         assert_eq!(tally.first_error.as_deref(), Some("call 5"));
@@ -276,8 +327,9 @@ mod tests {
 
     #[test]
     fn a_rate_is_that_of_all_callers() {
-        let callers = (0..3).map(|_| scripted(Duration::from_millis(10))).collect();
-        let tally = drive(callers, Length::Time(Duration::from_millis(60)), Clock::InCalls).unwrap();
+        let mut callers: Vec<_> = (0..3).map(|_| scripted(Duration::from_millis(10))).collect();
+        let round = Round::first(Length::Time(Duration::from_millis(60)));
+        let tally = drive(&mut callers, round, Clock::InCalls).unwrap();
         assert!((tally.calls_per_s - 300.0).abs() < 1e-3, "{}", tally.calls_per_s);
         assert!(tally.expected > tally.measured, "the warm-up is counted and not measured");
         assert_eq!(tally.expected, tally.completed + tally.errors);
@@ -287,7 +339,7 @@ mod tests {
     fn a_caller_that_is_never_interrupted_does_not_count_as_many() {
         let mut callers: Vec<_> = (0..4).map(|_| scripted(Duration::from_millis(20))).collect();
         callers[0].time = Duration::from_micros(1);
-        let tally = drive(callers, Length::Calls(5), Clock::InCalls).unwrap();
+        let tally = drive(&mut callers, Round::first(Length::Calls(5)), Clock::InCalls).unwrap();
         let expected = 4.0 * 20.0 / (3.0 * 0.1 + 5e-6);
         assert!((tally.calls_per_s / expected - 1.0).abs() < 1e-6, "{} a second", tally.calls_per_s);
     }
@@ -297,13 +349,22 @@ mod tests {
         let mut callers: Vec<_> = (0..4).map(|_| scripted(Duration::from_millis(1))).collect();
         callers[0].time = Duration::from_millis(20);
         let start = Instant::now();
-        let tally = drive(callers, Length::Calls(5), Clock::Wall).unwrap();
+        let tally = drive(&mut callers, Round::first(Length::Calls(5)), Clock::Wall).unwrap();
         let least = 20.0 / start.elapsed().as_secs_f64();
         assert!(
             (least..=200.0).contains(&tally.calls_per_s),
             "{} a second, not {least} to 200",
             tally.calls_per_s
         );
+    }
+
+    #[test]
+    fn callers_warm_up_again_unless_a_call_takes_longer() {
+        let (ms, length) = (Duration::from_millis, Length::Time(Duration::from_millis(50)));
+        assert_eq!(Round::first(length).warm_up, Some(ms(10)));
+        assert_eq!(Round::again(length, ms(2)).warm_up, Some(ms(10)));
+        assert_eq!(Round::again(length, ms(10)).warm_up, None);
+        assert_eq!(Round::first(Length::Calls(3)).warm_up, None);
     }
 
     #[test]

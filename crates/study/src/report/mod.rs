@@ -1,76 +1,123 @@
-//! Results as text: Markdown that a terminal shows as well. Every ratio is to `sequential`, measured in the same suite.
+//! Results for people: Markdown for a terminal or a forge, a page to look around in, and plots for a README. Every ratio names its
+//! baseline, which was measured in the same suite and the same rounds.
 
-mod findings;
+mod checked;
+mod compared;
+mod document;
+mod html;
 mod listed;
-mod sections;
+mod markdown;
+mod noise;
+mod plot;
+mod recommend;
+mod saturated;
+mod scaling;
 mod table;
 mod verified;
-
-use std::fmt::Write as _;
+mod words;
 
 pub use listed::models as model_list;
 pub use verified::verification;
 
+use document::{Document, Section};
+use plot::{Dress, Plot};
+
 use crate::{Results, Row, Suite};
 
-/// `report.md`
-pub fn markdown(results: &Results) -> String {
-    let Results { version, commit, command, started, machine, device, rows, problems, .. } = results;
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "# Paceline study\n\n\
-         - {started}, paceline {version} ({commit}): `{command}`\n\
-         - {}, {} cores, {:.1} GiB, {}\n\
-         - device {}: {}, {} kernels\n",
-        machine.cpu,
-        machine.cores,
-        machine.memory_bytes as f64 / f64::from(1 << 30),
-        machine.os,
-        device.id,
-        device.name,
-        device.isa,
-    );
-    let wrong: Vec<&Row> = rows.iter().filter(|row| !row.is_right()).collect();
-    let calls: u64 = rows.iter().map(|row| row.expected).sum();
-    let _ = match wrong.len() {
-        0 => writeln!(
-            text,
-            "- all {} answers are, bit for bit, what the same sample gives alone",
-            table::count(calls)
-        ),
-        n => writeln!(text, "- **{n} of {} measurements have wrong or missing answers**", rows.len()),
-    };
-    for problem in problems {
-        let _ = writeln!(text, "- **{problem}**");
+/// A report in all its forms.
+pub struct Report {
+    /// `report.md`
+    pub markdown: String,
+    /// `index.html`
+    pub html: String,
+    /// Names without their extension, and SVGs: what goes into `plots/`.
+    pub plots: Vec<(String, String)>,
+}
+
+impl Report {
+    /// Of these results.
+    pub fn new(results: &Results) -> Self {
+        let document = document(results);
+        let plots: Vec<(String, String)> =
+            shown(&document).map(|plot| (plot.id.clone(), plot::render(plot, Dress::Alone))).collect();
+        let names: Vec<String> = plots.iter().map(|(name, _)| name.clone()).collect();
+        Report { markdown: markdown::render(&document, &names), html: html::render(&document), plots }
     }
-    let _ = write!(text, "\n{}", findings::findings(rows));
+}
+
+/// Of each section, the plots of all models, and those of one model: of several pictures that look alike, one is enough beside a text.
+fn shown(document: &Document) -> impl Iterator<Item = &Plot> {
+    const FAVOURITE: &str = "mlp";
+    document.sections.iter().flat_map(|section| {
+        let plots = || section.blocks.iter().flat_map(|block| &block.plots);
+        let models = || plots().filter_map(|plot| plot.model.as_deref());
+        let chosen = models().find(|&model| model == FAVOURITE).or(models().next());
+        plots().filter(move |plot| plot.model.is_none() || plot.model.as_deref() == chosen)
+    })
+}
+
+fn document(results: &Results) -> Document {
+    let Results { version, commit, command, started, machine, device, rows, problems, .. } = results;
+    let mut facts = vec![
+        format!("{started}, paceline {version} ({commit}): `{command}`"),
+        format!(
+            "{}, {} cores, {:.1} GiB, {}",
+            machine.cpu,
+            machine.cores,
+            machine.memory_bytes as f64 / f64::from(1 << 30),
+            machine.os
+        ),
+        format!("device {}: {}, {} kernels", device.id, device.name, device.isa),
+    ];
+    let mut warnings = problems.clone();
+    let wrong = rows.iter().filter(|row| !row.is_right()).count();
+    let calls: u64 = rows.iter().map(|row| row.expected).sum();
+    match wrong {
+        0 => facts.push(format!(
+            "all {} answers are, bit for bit, what the same sample gives alone",
+            table::count(calls)
+        )),
+        n => warnings.insert(0, format!("{n} of {} measurements have wrong or missing answers", rows.len())),
+    }
+    let seconds: f64 = results.suites.iter().map(|run| run.seconds).sum();
+    if !results.suites.is_empty() {
+        let names: Vec<&str> = results.suites.iter().map(|run| run.suite.as_str()).collect();
+        facts.push(format!("{seconds:.0} s, each suite in a process of its own: {}", names.join(", ")));
+    }
+    if let Some(rounds) =
+        rows.iter().filter_map(|row| row.interval.as_ref()).map(|interval| interval.rounds).max()
+    {
+        facts.push(format!(
+            "medians of up to {rounds} rounds; intervals hold the median with 95 %, or span all rounds where these are fewer than six"
+        ));
+    }
+    warnings.extend(noise::warnings(results));
+    let all: Vec<&Row> = rows.iter().collect();
+    let mut sections: Vec<Section> = recommend::section(&all).into_iter().collect();
     for suite in Suite::ALL {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.suite == suite.name()).collect();
         if !rows.is_empty() {
-            let _ = write!(text, "\n{}", sections::section(suite, &rows));
+            sections.push(section(suite, results, &rows));
         }
     }
-    text
+    // Whether all is right is told first; the tables of what was right can wait.
+    sections.sort_by_key(|section| matches!(section.id, "ops" | "layers" | "stress"));
+    Document { facts, warnings, sections }
 }
 
-/// Samples a second of this row over those of its baseline: the sequential row of the same suite and model.
-fn over_sequential(row: &Row, rows: &[&Row]) -> f64 {
-    let same = |other: &&&Row| other.suite == row.suite && other.model == row.model;
-    let baseline = rows.iter().filter(same).find(|other| other.mode == crate::Mode::Sequential);
-    baseline.map_or(f64::NAN, |baseline| row.samples_per_s / baseline.samples_per_s)
-}
-
-/// The models of rows, each once, in their order.
-fn models<'r>(rows: &[&'r Row]) -> Vec<&'r str> {
-    let mut models: Vec<&str> = Vec::new();
-    for row in rows {
-        if !models.contains(&row.model.as_str()) {
-            models.push(&row.model);
-        }
+fn section(suite: Suite, results: &Results, rows: &[&Row]) -> Section {
+    match suite {
+        Suite::Ops => checked::checked("ops", "Operators", "operator", rows),
+        Suite::Layers => checked::checked("layers", "Layers", "layer", rows),
+        Suite::Stress => checked::stressed(rows),
+        Suite::Threads => scaling::threads(results, rows),
+        Suite::Workload => compared::sized(results, rows),
+        Suite::Batches => scaling::batches(results, rows),
+        Suite::Compare => compared::compared(results, rows),
+        Suite::Mixed => compared::mixed(rows),
+        Suite::Saturation => saturated::saturated(results, rows),
+        Suite::Soak => saturated::soaked(&results.soak, rows),
     }
-    models
 }
 
 #[cfg(test)]

@@ -13,11 +13,27 @@ pub(crate) struct Table {
 impl Table {
     /// A table without rows.
     pub(crate) fn new<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Self {
+        Self::with_header(header.into_iter().map(String::from))
+    }
+
+    /// The same, with as many columns as there are.
+    pub(crate) fn with_header(header: impl Iterator<Item = String>) -> Self {
+        let header: Vec<String> = header.collect();
         Table {
-            header: header.iter().map(|text| text.trim_start_matches('>').to_string()).collect(),
             numbers: header.iter().map(|text| text.starts_with('>')).collect(),
+            header: header.into_iter().map(|text| text.trim_start_matches('>').to_string()).collect(),
             rows: Vec::new(),
         }
+    }
+
+    /// The headers, each with whether it is over a column of numbers.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.header.iter().map(String::as_str).zip(self.numbers.iter().copied())
+    }
+
+    /// The rows.
+    pub(crate) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
     }
 
     /// Whether it has no rows.
