@@ -28,6 +28,12 @@ pub enum Command {
         hangs is in the report, and the others go on. Writes report.md and results.json."
     )]
     Bench(Bench),
+    /// Put two runs of bench side by side, and say which differences exceed the noise
+    #[command(
+        long_about = "Puts two runs of bench side by side, and says which differences exceed the noise: where the intervals of the \
+        rounds do not overlap. The exit code does not depend on what differs."
+    )]
+    Compare(Compare),
     /// Check every operator, layer and model from many threads at once
     #[command(
         long_about = "Calls every operator, layer and model from many threads at once, through the engine. Each answer is \
@@ -91,6 +97,22 @@ pub struct Bench {
     pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The run to compare with: a results.json, or the directory that has it
+    #[arg(value_name = "A")]
+    pub first: PathBuf,
+    /// The other run
+    #[arg(value_name = "B")]
+    pub second: PathBuf,
+    /// List every measurement, not only those that differ
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 mod args;
 mod assignment;
 mod bench;
+mod compare;
 mod defaults;
 mod models;
 mod output;
@@ -35,6 +36,7 @@ enum Verdict {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Suite => assignment::run(),

@@ -9,6 +9,7 @@
 mod answers;
 mod catalog;
 mod ceilings;
+mod comparison;
 mod error;
 mod estimate;
 pub mod isolation;
@@ -34,6 +35,7 @@ mod workload;
 
 pub use catalog::{ModelEntry, PortEntry, catalog};
 pub use ceilings::{Bound, Ceilings, FlopsCeiling, Limit, Limits, ReadCeiling, Shares};
+pub use comparison::{COMPARISON_SCHEMA, Comparison, Difference, LEAST, Run, Verdict};
 pub use error::StudyError;
 pub use estimate::{Estimate, chance_of_separation, median};
 pub use knee::{WORTHWHILE, knee};

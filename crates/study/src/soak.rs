@@ -244,7 +244,10 @@ mod tests {
             ),
             (
                 "one at times",
-                samples(|t| SoakSample { threads: 12 + u64::from((t * 60.0) as u64 % 5 == 0), ..steady() }),
+                samples(|t| SoakSample {
+                    threads: 12 + u64::from(((t * 60.0) as u64).is_multiple_of(5)),
+                    ..steady()
+                }),
                 &[],
             ),
             (

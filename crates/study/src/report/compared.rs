@@ -9,7 +9,7 @@ use crate::{Mode, Results, Row};
 /// Threads, batches and the engine at equal parallelism.
 pub(super) fn compared(results: &Results, rows: &[&Row]) -> Section {
     let words = format!(
-        "n threads with a bare session each; one caller with a batch of n; n callers of one sample each through the engine ({}); \
+        "At equal parallelism: n threads with a bare session each; one caller with a batch of n; n callers of one sample each through the engine ({}); \
          n tickets in flight through it. Samples a second, and their ratio to the baseline, `sequential`: one caller, one sample, a \
          bare session. `b/t`: batching over threading.",
         lanes(rows)
@@ -52,12 +52,7 @@ pub(super) fn compared(results: &Results, rows: &[&Row]) -> Section {
         let heading = Some(format!("{model}: sequential {baseline} samples/s"));
         Block { heading, ..Block::of(model) }.with_table(table).with_plot(plot)
     });
-    Section {
-        id: "compare",
-        title: "Threads, batches and the engine at equal parallelism".into(),
-        words,
-        blocks: blocks.collect(),
-    }
+    Section { id: "compare", title: "Threads against batches".into(), words, blocks: blocks.collect() }
 }
 
 /// Callers next to one, on larger and larger layers.

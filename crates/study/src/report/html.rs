@@ -74,7 +74,8 @@ fn model_choice(document: &Document) -> String {
 fn write_section(section: &Section, page: &mut String) {
     let _ = write!(
         page,
-        "<section id=\"{0}\" aria-labelledby=\"{0}-heading\">\n<h2 id=\"{0}-heading\">{1}</h2>\n<p>{2}</p>\n",
+        "<section id=\"{0}\" aria-labelledby=\"{0}-heading\">\n<h2 id=\"{0}-heading\">{1}</h2>\n\
+         <details class=\"words\"><summary>How to read this</summary><p>{2}</p></details>\n",
         section.id,
         escape(&section.title),
         words(&section.words)

@@ -3,6 +3,7 @@
 
 mod checked;
 mod compared;
+mod comparison;
 mod document;
 mod html;
 mod listed;
@@ -16,6 +17,7 @@ mod table;
 mod verified;
 mod words;
 
+pub use comparison::comparison;
 pub use listed::models as model_list;
 pub use verified::verification;
 

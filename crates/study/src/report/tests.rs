@@ -6,8 +6,8 @@ use paceline_device::conformance::ReferenceDevice;
 use super::*;
 use crate::verify::Checked;
 use crate::{
-    Arrivals, Bound, Ceilings, DeviceRow, Ended, EngineRow, Estimate, FlopsCeiling, LatencyUs, Limit, Load,
-    Machine, Mode, ModelCost, Noise, Over, ReadCeiling, Shares, SoakSample, SuiteRun,
+    Arrivals, Bound, Ceilings, Comparison, DeviceRow, Ended, EngineRow, Estimate, FlopsCeiling, LatencyUs,
+    Limit, Load, Machine, Mode, ModelCost, Noise, Over, ReadCeiling, Shares, SoakSample, SuiteRun,
 };
 
 fn row(suite: Suite, mode: Mode, callers: usize, batch: usize, samples_per_s: f64) -> Row {
@@ -291,6 +291,31 @@ fn wrong_answers_are_not_hidden() {
             "**engine, n 8, batch 1: 1,000 ERRORS**",
         ],
     );
+}
+
+#[test]
+fn two_runs_are_told_apart_in_a_table() {
+    let (first, mut second) = (results(study()), results(study()));
+    for (index, factor) in [(4, 2.0), (15, 0.5), (7, 1.01)] {
+        let row = &mut second.rows[index];
+        row.rounds.iter_mut().for_each(|round| *round *= factor);
+        row.samples_per_s *= factor;
+        row.interval = Estimate::of(&row.rounds);
+    }
+    second.rows.pop();
+    let both = Comparison::new(&first, &second);
+    let text = comparison(&both, false);
+    has(
+        &text,
+        &[
+            "Of 27 measurements that both have, B is faster in 1 and slower in 1; 25 differ by no more",
+            "Only A has 1 more, only B 0",
+            "| batches | mlp | batch | 1 | 64 | 10,000 | 2 % | 5,000 | 2 % | 0.50x | slower |",
+            "| threads | mlp | threads | 2 | 1 | 1,900 | 2 % | 3,800 | 2 % | 2.00x | faster |",
+        ],
+    );
+    assert!(text.find("slower |") < text.find("faster |") && !text.contains("same |"), "{text}");
+    assert_eq!(comparison(&both, true).matches("| same").count(), 25);
 }
 
 #[test]
