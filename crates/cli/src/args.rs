@@ -65,7 +65,7 @@ pub struct Bench {
     /// Lanes of the engine [default: one a core]
     #[arg(long, value_name = "N", value_parser = lanes, allow_hyphen_values = true)]
     pub lanes: Option<usize>,
-    /// Time of each measurement, in all of its rounds [default: 0.15, with --quick 0.05]
+    /// Time of each measurement, in all of its rounds [default: 0.12, with --quick 0.05]
     #[arg(long, value_name = "S", value_parser = seconds, allow_hyphen_values = true)]
     pub seconds: Option<f64>,
     /// Rounds of each measurement, in turns with those of others: six give an interval of 95 % [default: 6, with --quick 5]

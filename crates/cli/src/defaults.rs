@@ -14,7 +14,7 @@ pub struct Defaults {
 }
 
 /// Time of a measurement in seconds, and the rounds that it has.
-pub const TIMES: [(f64, usize); 2] = [(0.15, 6), (0.05, 5)];
+pub const TIMES: [(f64, usize); 2] = [(0.12, 6), (0.05, 5)];
 
 const NOTHING: Defaults =
     Defaults { models: &[], callers: &[], batches: &[], thread_batches_of: &[], shares: &[] };

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::{Estimate, chance_of_separation};
-use crate::results::{Machine, Results};
+use crate::results::{Machine, Results, SuiteRun};
 use crate::row::{Mode, Row};
 
 /// Runs of the same program differ by this much without a reason that could be found.
@@ -206,7 +206,7 @@ fn cautions(first: &Results, second: &Results) -> Vec<String> {
         cautions.push(format!("the kernels differ: {} and {}", first.device.isa, second.device.isa));
     }
     for (name, results) in [("first", first), ("second", second)] {
-        if results.suites.iter().any(|run| run.noise.is_some_and(|noise| noise.is_much())) {
+        if results.suites.iter().any(SuiteRun::is_noisy) {
             cautions.push(format!("the machine was noisy during the {name} run"));
         }
         if !results.problems.is_empty() {

@@ -68,6 +68,13 @@ pub struct SuiteRun {
     pub noise: Option<Noise>,
 }
 
+impl SuiteRun {
+    /// Whether too much else happened on the machine; of what was over at once, the system's clock cannot tell.
+    pub fn is_noisy(&self) -> bool {
+        self.seconds >= 1.0 && self.noise.is_some_and(|noise| noise.is_much())
+    }
+}
+
 /// How a suite's process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
