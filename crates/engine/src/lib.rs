@@ -48,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod callable;
 mod clock;
 mod cost;
 mod decide;
@@ -61,6 +62,7 @@ mod model;
 mod options;
 mod outputs;
 mod queue;
+pub mod remote;
 mod request;
 mod serving;
 #[cfg(any(test, feature = "simulator"))]
@@ -74,6 +76,7 @@ mod wake;
 mod warm_up;
 
 pub use builder::Builder;
+pub use callable::Callable;
 pub use decide::Late;
 pub use engine::Engine;
 pub use error::{BuildError, ExecutionError, InferError, LoadError, SubmitError};
