@@ -81,7 +81,12 @@ mod tests {
 
     fn crashes() -> Crashes {
         let ms = Duration::from_millis;
-        Crashes::new(RestartPolicy { first_delay: ms(10), longest_delay: ms(50), crashes: 6, within: ms(1000) })
+        Crashes::new(RestartPolicy {
+            first_delay: ms(10),
+            longest_delay: ms(50),
+            crashes: 6,
+            within: ms(1000),
+        })
     }
 
     fn death(at_ms: u64) -> Death {
@@ -93,7 +98,10 @@ mod tests {
         let mut crashes = crashes();
         let verdicts: Vec<_> = (0..6).map(|i| crashes.died(death(i))).collect();
         let restart = |ms| Verdict::Restart(Duration::from_millis(ms));
-        assert_eq!(verdicts, [restart(0), restart(10), restart(20), restart(40), restart(50), Verdict::GiveUp]);
+        assert_eq!(
+            verdicts,
+            [restart(0), restart(10), restart(20), restart(40), restart(50), Verdict::GiveUp]
+        );
     }
 
     #[test]

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn sizes_that_no_memory_has_are_refused() {
-        for (slots, bytes) in [(0, 1), (Layout::MAX_SLOTS + 1, 1), (1, usize::MAX), (1, isize::MAX as usize)] {
+        for (slots, bytes) in [(0, 1), (Layout::MAX_SLOTS + 1, 1), (1, usize::MAX), (1, isize::MAX as usize)]
+        {
             assert_eq!(Layout::new(slots, bytes), None, "{slots} {bytes}");
         }
     }

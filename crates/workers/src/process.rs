@@ -42,8 +42,9 @@ pub(crate) fn start(
 ) -> Result<Worker, BuildError> {
     let failed = |reason: String| BuildError::Worker { worker, reason };
     let connection = |error: io::Error| failed(format!("the connection to it failed: {error}"));
-    let region = Region::create(layout.bytes())
-        .map_err(|error| failed(format!("{} bytes of shared memory could not be had: {error}", layout.bytes())))?;
+    let region = Region::create(layout.bytes()).map_err(|error| {
+        failed(format!("{} bytes of shared memory could not be had: {error}", layout.bytes()))
+    })?;
     let (ours, theirs) = UnixStream::pair().map_err(connection)?;
     let mut process = Process::spawn(options, theirs)?;
     let start = Start {
@@ -67,18 +68,29 @@ pub(crate) fn start(
         Ok(Started::Ready(ready)) => ready,
         Ok(Started::Failed(reason)) => return Err(failed(reason)),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return Err(failed(format!("it did not serve within {:?}; allow more with start_timeout", options.start_timeout)));
+            return Err(failed(format!(
+                "it did not serve within {:?}; allow more with start_timeout",
+                options.start_timeout
+            )));
         }
         Err(error) => {
             return Err(failed(match process.reap(Duration::from_millis(200)) {
-                Some(status) => format!("it ended with {status} before it served; is {} a worker?", options.executable.display()),
-                None => format!("it cannot be talked with: {error}; is {} a worker?", options.executable.display()),
+                Some(status) => format!(
+                    "it ended with {status} before it served; is {} a worker?",
+                    options.executable.display()
+                ),
+                None => format!(
+                    "it cannot be talked with: {error}; is {} a worker?",
+                    options.executable.display()
+                ),
             }));
         }
     };
     let mut models = Vec::with_capacity(ready.len());
     for (ready, spec) in ready.iter().zip(&options.models) {
-        let contract = ready.contract(&spec.name).ok_or_else(|| failed("its description of a model makes no sense".into()))?;
+        let contract = ready
+            .contract(&spec.name)
+            .ok_or_else(|| failed("its description of a model makes no sense".into()))?;
         models.push(ModelInfo::new(contract, ready.sample_ns, ready.single_ns));
     }
     if ready.len() != options.models.len() {

@@ -9,8 +9,8 @@ use paceline_engine::remote::{Checked, Contract};
 use paceline_engine::{Answer, ExecutionError, Inputs, SubmitError};
 use smallvec::SmallVec;
 
-use crate::error::BuildError;
 use crate::clock::{self, NEVER, nanos};
+use crate::error::BuildError;
 use crate::job::{Job, Parts, Place, Waiter};
 use crate::layout::Block;
 use crate::link::Link;
@@ -64,7 +64,10 @@ impl ModelInfo {
 
     fn cost_ns(&self, samples: usize) -> u64 {
         // Something, so that requests count even where nothing was measured; little, so that sums stay in range.
-        self.sample_ns.saturating_mul(samples as u64).max(self.single_ns).clamp(1000, u64::from(u32::MAX) * 1000)
+        self.sample_ns
+            .saturating_mul(samples as u64)
+            .max(self.single_ns)
+            .clamp(1000, u64::from(u32::MAX) * 1000)
     }
 
     fn took(&self, time: Duration) {
@@ -96,7 +99,8 @@ impl Shared {
 
     /// Sets the models, or says whether they are what they were.
     pub(crate) fn agree_on_models(&self, models: Vec<ModelInfo>) -> bool {
-        let alike = |a: &Contract, b: &Contract| a.signatures().eq(b.signatures()) && a.max_batch() == b.max_batch();
+        let alike =
+            |a: &Contract, b: &Contract| a.signatures().eq(b.signatures()) && a.max_batch() == b.max_batch();
         let contracts: Vec<Contract> = models.iter().map(|model| model.contract.clone()).collect();
         let known = self.models.get_or_init(|| models.into());
         known.len() == contracts.len()
@@ -162,16 +166,26 @@ impl Shared {
             self.counters.refused();
             let predicted = Duration::from_nanos(info.cost_ns(samples));
             let inputs = give_back(inputs);
-            return Err(SubmitError::Deadline { predicted, left: Duration::ZERO, retry_after: Duration::ZERO, inputs });
+            return Err(SubmitError::Deadline {
+                predicted,
+                left: Duration::ZERO,
+                retry_after: Duration::ZERO,
+                inputs,
+            });
         }
         let Some(block) = Block::of(info.contract.signature(variant), samples) else {
             self.counters.refused();
-            return Err(SubmitError::TooLarge { samples, limit: self.options.samples, inputs: give_back(inputs) });
+            return Err(SubmitError::TooLarge {
+                samples,
+                limit: self.options.samples,
+                inputs: give_back(inputs),
+            });
         };
         let deadline = deadline.map_or(NEVER, clock::shared);
         let due = deadline.min(clock::now().saturating_add(nanos(PATIENCE)));
         let due = due.saturating_add_signed(-i64::from(priority) * nanos(PRIORITY_STEP).cast_signed());
-        let job = Arc::new(Job::new(self, Parts { model, variant, samples, inputs, block, deadline, priority }));
+        let job =
+            Arc::new(Job::new(self, Parts { model, variant, samples, inputs, block, deadline, priority }));
         let submitted = self.lock().submit(&job, info.cost_ns(samples), due);
         match submitted {
             Ok(transfers) => {
@@ -299,7 +313,12 @@ impl Shared {
     pub(crate) fn fail(&self, fallen: Vec<Fallen>, how: &str) {
         for Fallen { job, executions } in fallen {
             let model = self.models()[job.model].contract.name().to_string();
-            tracing::warn!(model, executions, how, "a request is given up: the worker died each time it was executed");
+            tracing::warn!(
+                model,
+                executions,
+                how,
+                "a request is given up: the worker died each time it was executed"
+            );
             let error = ExecutionError::Crashed { model, executions, how: how.to_string() };
             self.settle(&job, Err(error));
         }

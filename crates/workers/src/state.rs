@@ -111,7 +111,9 @@ impl State {
             return Ok(SmallVec::from_iter([transfer]));
         }
         let seats = self.seats.len();
-        if self.waiting_samples + job.samples > samples * seats || self.waiting_bytes + job.block.bytes > bytes * seats {
+        if self.waiting_samples + job.samples > samples * seats
+            || self.waiting_bytes + job.block.bytes > bytes * seats
+        {
             return Err(self.full(job));
         }
         self.outstanding += 1;
@@ -126,7 +128,9 @@ impl State {
         let retry_after = Duration::from_nanos(load_ns).max(Duration::from_millis(1));
         let in_flight: usize = serving().map(|seat| seat.samples).sum();
         let (samples, limit) = (self.limits.samples, self.limits.samples * count);
-        if serving().any(|seat| seat.samples + job.samples <= samples) && self.waiting_samples + job.samples <= limit {
+        if serving().any(|seat| seat.samples + job.samples <= samples)
+            && self.waiting_samples + job.samples <= limit
+        {
             let queued = serving().map(|seat| seat.table.taken_bytes()).sum::<usize>() + self.waiting_bytes;
             return Refusal::Bytes { queued, limit: self.limits.layout.arena_bytes * count, retry_after };
         }
@@ -153,7 +157,8 @@ impl State {
     fn place(&mut self, waiting: Waiting) -> Result<Transfer, Waiting> {
         let samples = self.limits.samples;
         let fits = |seat: &Seat| seat.takes_requests() && seat.samples + waiting.job.samples <= samples;
-        let mut order: SmallVec<[usize; 8]> = (0..self.seats.len()).filter(|&i| fits(&self.seats[i])).collect();
+        let mut order: SmallVec<[usize; 8]> =
+            (0..self.seats.len()).filter(|&i| fits(&self.seats[i])).collect();
         order.sort_by_key(|&i| self.seats[i].load_ns);
         let mut waiting = waiting;
         for worker in order {
@@ -251,7 +256,13 @@ impl State {
     }
 
     /// A request was taken out, but its slot makes no sense: it dies with its worker, which is to be killed, or is dead already.
-    pub(crate) fn put_back(&mut self, worker: usize, link: &Arc<Link>, taken: Taken, retries: u32) -> Option<Fallen> {
+    pub(crate) fn put_back(
+        &mut self,
+        worker: usize,
+        link: &Arc<Link>,
+        taken: Taken,
+        retries: u32,
+    ) -> Option<Fallen> {
         match self.seat_of(worker, link) {
             Some(seat) => {
                 seat.table.entries[taken.slot as usize] = Some(taken.in_flight);
@@ -272,7 +283,8 @@ impl State {
         (seat.samples, seat.load_ns) = (0, 0);
         let mut lost: Vec<InFlight> = lost.into_iter().flatten().collect();
         lost.sort_by_key(|in_flight| in_flight.waiting.job.accepted);
-        let fallen = lost.into_iter().filter_map(|in_flight| self.suspect(worker, in_flight, retries)).collect();
+        let fallen =
+            lost.into_iter().filter_map(|in_flight| self.suspect(worker, in_flight, retries)).collect();
         (death, fallen)
     }
 
@@ -330,7 +342,8 @@ impl State {
         let mut expired: Vec<Arc<Job>> =
             late.into_iter().filter_map(|key| self.stop_waiting(key)).map(|waiting| waiting.job).collect();
         for seat in &mut self.seats {
-            let (late, kept) = seat.suspects.drain(..).partition::<Vec<_>, _>(|suspect| is_late(&suspect.job));
+            let (late, kept) =
+                seat.suspects.drain(..).partition::<Vec<_>, _>(|suspect| is_late(&suspect.job));
             seat.suspects.extend(kept);
             expired.extend(late.into_iter().map(|suspect| suspect.job));
         }

@@ -132,7 +132,8 @@ fn hangs(shared: &Shared, worker: usize, unanswered: Duration) -> Option<String>
     }
     let oldest = shared.lock().oldest(worker)?;
     let has_expired = oldest.elapsed() >= options.request_timeout;
-    has_expired.then(|| format!("it did not answer a request within {:?} and was killed", options.request_timeout))
+    has_expired
+        .then(|| format!("it did not answer a request within {:?} and was killed", options.request_timeout))
 }
 
 /// Takes from a dead process what it held.

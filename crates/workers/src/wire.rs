@@ -64,7 +64,9 @@ impl Wire {
         match dtype {
             DType::F32 => Data::F32(region.read(at, count)),
             DType::I64 => Data::I64(region.read(at, count)),
-            DType::Bool => Data::Bool(region.read::<u8>(at, count).into_iter().map(|byte| byte != 0).collect()),
+            DType::Bool => {
+                Data::Bool(region.read::<u8>(at, count).into_iter().map(|byte| byte != 0).collect())
+            }
             other => unreachable!("no signature that crosses has elements of {other}"),
         }
     }
@@ -111,7 +113,9 @@ impl Wire {
         match (&self.socket).read(&mut bytes) {
             Ok(0) => Woken::Closed,
             Ok(_) => Woken::Perhaps,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Woken::Perhaps,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Woken::Perhaps
+            }
             Err(_) => Woken::Closed,
         }
     }

@@ -36,7 +36,9 @@ pub enum WorkerError {
     #[error("a worker is started by a `WorkerPool`, with a socket as its standard input: {0}")]
     NoParent(io::Error),
     /// The parent is of another version.
-    #[error("the worker speaks version {PROTOCOL} of the protocol, its parent version {parent}; start workers of the same build")]
+    #[error(
+        "the worker speaks version {PROTOCOL} of the protocol, its parent version {parent}; start workers of the same build"
+    )]
     Protocol {
         /// The parent's version.
         parent: u32,
@@ -64,7 +66,9 @@ pub struct Assignment<'a> {
 ///
 /// To be called first thing in `main` by programs whose own executable is the pool's, which it is unless chosen otherwise. `load`
 /// makes the programs of a model, one for each shape of its samples.
-pub fn become_worker_if_started_as_one(load: impl Fn(&Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure>) {
+pub fn become_worker_if_started_as_one(
+    load: impl Fn(&Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure>,
+) {
     if !std::env::args_os().skip(1).eq(ARGUMENTS) {
         return;
     }
@@ -78,7 +82,9 @@ pub fn become_worker_if_started_as_one(load: impl Fn(&Assignment<'_>) -> Result<
 }
 
 /// Serves as a worker until the parent is gone. For programs that parse [`ARGUMENTS`] themselves.
-pub fn run(load: impl Fn(&Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure>) -> Result<(), WorkerError> {
+pub fn run(
+    load: impl Fn(&Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure>,
+) -> Result<(), WorkerError> {
     let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(WorkerError::NoParent)?;
     rustix::net::sockopt::socket_type(&stdin).map_err(|error| WorkerError::NoParent(error.into()))?;
     let socket = UnixStream::from(stdin);

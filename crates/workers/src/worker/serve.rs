@@ -157,7 +157,8 @@ impl Loop {
         let at = layout.arena + begin;
         let inputs = read_inputs(wire, signature, samples, &block, at)?;
         let names = signature.inputs.iter().map(|port| port.name.as_str());
-        let mut request = Request::new(names.zip(inputs)).priority(word(slot::PRIORITY).cast_signed().try_into().ok()?);
+        let mut request =
+            Request::new(names.zip(inputs)).priority(word(slot::PRIORITY).cast_signed().try_into().ok()?);
         if let Some(deadline) = instant(wide(slot::DEADLINE)) {
             request = request.deadline(deadline);
         }

@@ -1,10 +1,10 @@
 //! The requests that a worker's engine holds, by slot, and how their answers go back.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::pin::Pin;
-use std::future::Future;
 
 use paceline_device::DeviceError;
 use paceline_engine::{Answer, ExecutionError, Outputs, SubmitError, Ticket};
@@ -104,7 +104,10 @@ impl Tickets {
     fn fail(&self, slot: u32, error: &ExecutionError) {
         let place = self.wire.layout.slot(slot);
         let lane_is = |lane: usize| {
-            self.wire.region.word(place + slot::LANE).store(u32::try_from(lane).unwrap_or(u32::MAX), Ordering::Relaxed);
+            self.wire
+                .region
+                .word(place + slot::LANE)
+                .store(u32::try_from(lane).unwrap_or(u32::MAX), Ordering::Relaxed);
         };
         match error {
             ExecutionError::Device { lane, error, .. } => {
