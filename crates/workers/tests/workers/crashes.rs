@@ -1,11 +1,13 @@
 //! Workers that die with requests in them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::scripted::{ACCIDENT, KILL, SLOW};
-use crate::{Test, assert_serves, builder, crashed, eventually, is_right, kill, pool, row, rows};
+use crate::{
+    Over, SetOnDrop, Test, assert_serves, builder, crashed, eventually, is_right, kill, pool, row, rows,
+};
 
 pub const TRIALS: &[Test] = &[
     ("a request in a worker that is killed is executed again", again),
@@ -71,13 +73,14 @@ fn no_retries() {
     let (_pool, model) = pool(builder().retries(0));
     let tickets = [SLOW, KILL, 1.0].map(|first| model.submit([("x", row(first))]).unwrap());
     let answers = tickets.map(|ticket| ticket.wait());
-    assert!(answers[0].is_ok());
+    // The slow one is executed before the others or with them.
+    assert!(answers[0].is_ok() || crashed(answers[0].clone()) == 1);
     assert_eq!(answers[1..].iter().map(|answer| crashed(answer.clone())).collect::<Vec<_>>(), [1, 1]);
     assert_serves(&model);
 }
 
 fn gap() {
-    let (pool, model) = pool(builder());
+    let (pool, model) = pool(builder().crash_loop(1000, Duration::from_secs(1)));
     for round in 0..5 {
         kill(pool.statistics().workers[0].process.unwrap());
         let x = rows(&[round as f32, 1.0]);
@@ -110,15 +113,13 @@ fn expire_in_the_gap() {
 fn kills() {
     const KILLS: u64 = 10;
     let (pool, model) = pool(builder().workers(2).crash_loop(1000, Duration::from_secs(1)));
-    let (over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (over, answered) = (Over::default(), AtomicU64::new(0));
     thread::scope(|scope| {
+        let _set = SetOnDrop(&over);
         for caller in 0..8 {
             let (model, over, answered) = (&model, &over, &answered);
             scope.spawn(move || {
-                for call in 0.. {
-                    if over.load(Ordering::Relaxed) {
-                        break;
-                    }
+                for call in (0..).take_while(|_| !over.is_set()) {
                     let x = rows(&vec![(caller * 1000 + call % 1000) as f32; 1 + call % 3]);
                     assert!(is_right(&model.infer([("x", x.clone())]).unwrap(), &x));
                     answered.fetch_add(1, Ordering::Relaxed);
@@ -128,20 +129,12 @@ fn kills() {
         for round in 0..KILLS {
             let before = answered.load(Ordering::Relaxed);
             eventually("service", || answered.load(Ordering::Relaxed) > before + 50);
-            let start = Instant::now();
-            loop {
-                let process = pool.statistics().workers[(round % 2) as usize].process;
-                if let Some(process) = process {
-                    kill(process);
-                    break;
-                }
-                assert!(start.elapsed() < crate::PATIENCE);
-                thread::yield_now();
-            }
+            let process = || pool.statistics().workers[(round % 2) as usize].process;
+            eventually("somebody to kill", || process().is_some());
+            process().into_iter().for_each(kill);
         }
         let before = answered.load(Ordering::Relaxed);
         eventually("service", || answered.load(Ordering::Relaxed) > before + 50);
-        over.store(true, Ordering::Relaxed);
     });
     let got = pool.statistics();
     assert_eq!((got.completed, got.failed), (answered.load(Ordering::Relaxed), 0));

@@ -93,7 +93,29 @@ fn crashed(answer: Result<Outputs, ExecutionError>) -> u32 {
     }
 }
 
+/// Kills a process, if it is still there.
 fn kill(process: u32) {
     let process = rustix::process::Pid::from_raw(process.cast_signed()).unwrap();
-    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    match rustix::process::kill_process(process, rustix::process::Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Is set when it goes, also when a test fails: threads that look at it end.
+#[derive(Default)]
+struct Over(std::sync::atomic::AtomicBool);
+
+impl Over {
+    fn is_set(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+struct SetOnDrop<'a>(&'a Over);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
 }

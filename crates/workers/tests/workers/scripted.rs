@@ -26,7 +26,7 @@ pub const FAIL: f32 = -4.0;
 pub const PANIC: f32 = -5.0;
 /// Takes a tenth of a second.
 pub const SLOW: f32 = -6.0;
-/// Fills the shared memory with ones, and goes on.
+/// Fills the shared memory with ones, for ever.
 pub const SCRIBBLE: f32 = -7.0;
 /// Kills the worker as if it had been killed by accident: not when the row is executed again.
 pub const ACCIDENT: f32 = -8.0;
@@ -104,7 +104,10 @@ fn obey(row: &[f32]) -> Result<(), DeviceError> {
         FAIL => return Err(DeviceError::Failed("as it was told".into())),
         PANIC => panic!("as it was told"),
         SLOW => thread::sleep(Duration::from_millis(100)),
-        SCRIBBLE => scribble(),
+        SCRIBBLE => loop {
+            scribble();
+            thread::sleep(Duration::from_millis(1));
+        },
         ACCIDENT => {
             let marker = std::env::temp_dir().join(format!("paceline-accident-{}", row[1]));
             if std::fs::File::create_new(marker).is_ok() {
@@ -116,7 +119,7 @@ fn obey(row: &[f32]) -> Result<(), DeviceError> {
     Ok(())
 }
 
-/// Overwrites all that the worker shares with its parent but the input and output of this very request's neighbours: everything.
+/// Overwrites what the worker shares with its parent.
 fn scribble() {
     for entry in std::fs::read_dir("/proc/self/fd").expect("Linux").flatten() {
         let target = std::fs::read_link(entry.path()).unwrap_or_default();
