@@ -5,9 +5,15 @@
 //! A size that was never executed is read off the line between its measured neighbours until it is. What is decided from is
 //! the **frontier**: the sizes that no larger one beats in time and no smaller one in samples per second.
 //!
-//! Forgetting: a mean moves by at least a 32nd of the way towards each new time, so a few dozen executions replace what the
-//! machine was like before. One time counts as at most four times the mean, so that a thread that was off its core does not
-//! pass for a slow kernel.
+//! **Pace and shape.** What makes executions longer from one moment to the next, other lanes and other work on the same cores, makes
+//! all sizes longer alike. So each number of busy lanes has a *pace*, which every execution moves, and a size has a *shape*: its
+//! time at a pace of one. Sizes are compared by their shapes. If each had only times of its own, one that happened to
+//! be executed in a quiet moment would look better than those that are in use, and the engine would go from one lucky size to
+//! the next.
+//!
+//! Forgetting: a pace moves by at least a 32nd of the way towards each new time, so a few dozen executions replace what the
+//! machine was like before. One time counts as at most four times what was expected, so that a thread that was off its core
+//! does not pass for a slow kernel.
 
 use paceline_device::BatchSizes;
 
@@ -15,10 +21,13 @@ use crate::clock::Nanos;
 
 /// The weight of a new time in a mean, once there are enough of them.
 const FORGETTING: f64 = 1.0 / 32.0;
-/// The weight of a time of less than half the mean: other work on the machine makes executions longer, nothing makes them shorter.
+/// The weight of a time of less than half of what was expected: other work on the machine makes executions longer, nothing makes them shorter.
 const DISPROOF: f64 = 0.25;
-/// How often the mean one time may be at most, in the mean.
+/// How often what was expected one time may be at most: in a pace, and in a shape, of which a single long time says less.
 const OUTLIER: f64 = 4.0;
+const ODD_SHAPE: f64 = 2.0;
+/// So many times of a size with some lanes busy weigh as much as its shape with the fewest.
+const SHAPE_WEIGHT: f64 = 4.0;
 /// Executions after which the curve and its frontier are drawn anew.
 const REDRAWN_AFTER: u32 = 16;
 /// Busy lanes that are told apart; more count as this many.
@@ -51,10 +60,10 @@ pub(crate) struct CostTable {
 /// The times with one number of busy lanes.
 #[derive(Clone, Debug, Default)]
 struct Level {
-    /// By size.
+    /// How much longer executions take than their shapes; nothing while none took place.
+    pace: Mean,
+    /// By size: the times at a pace of one.
     cells: Vec<Cell>,
-    /// How much longer an execution takes than with one busy lane.
-    factor: Mean,
     /// The cost of every size, measured or read off; empty while nothing is known.
     curve: Vec<Cost>,
     /// Which sizes are worth choosing.
@@ -92,7 +101,7 @@ impl Mean {
 impl Cell {
     fn add(&mut self, ns: f64) {
         let bounded = match self.mean.get() {
-            Some(mean) if self.mean.count > 2 => ns.min((OUTLIER * mean).max(1.0)),
+            Some(mean) if self.mean.count > 2 => ns.min((ODD_SHAPE * mean).max(1.0)),
             _ => ns,
         };
         self.mean.add(bounded);
@@ -108,6 +117,20 @@ impl Cell {
 
     fn get(&self) -> Option<Cost> {
         self.mean.get().map(|mean_ns| Cost { mean_ns, p99_ns: self.p99_ns })
+    }
+
+    /// Its times and the shape that the size has elsewhere, by how many times there are.
+    fn with_shape(&self, shape: Option<Cost>) -> Option<Cost> {
+        let (Some(own), Some(shape)) = (self.get(), shape) else { return self.get().or(shape) };
+        let weight = f64::from(self.mean.count) / (f64::from(self.mean.count) + SHAPE_WEIGHT);
+        let between = |from: f64, to: f64| from + weight * (to - from);
+        Some(Cost { mean_ns: between(shape.mean_ns, own.mean_ns), p99_ns: between(shape.p99_ns, own.p99_ns) })
+    }
+}
+
+impl Cost {
+    fn times(self, pace: f64) -> Cost {
+        Cost { mean_ns: self.mean_ns * pace, p99_ns: self.p99_ns * pace }
     }
 }
 
@@ -136,14 +159,17 @@ impl CostTable {
         let Some(index) = self.index(samples) else { return };
         let scale = if self.buckets { 1.0 } else { self.sizes[index] as f64 / samples.max(1) as f64 };
         let (ns, level) = (ns as f64 * scale, self.level_index(busy));
-        let alone = self.levels[0].cells[index].mean.get();
         let was_known = self.levels[level].cells[index].mean.count > 0;
-        self.levels[level].cells[index].add(ns);
-        if level > 0
-            && let Some(alone) = alone
-        {
-            self.levels[level].factor.add((ns / alone.max(1.0)).min(OUTLIER));
+        let shape = self.levels[level].cells[index].with_shape(self.shape(index));
+        let this = &mut self.levels[level];
+        // The first time of a size says what its shape is, unless that is known from fewer busy lanes.
+        if let Some(Cost { mean_ns, .. }) = shape {
+            let times = ns / mean_ns.max(1.0);
+            let expected = this.pace.get().unwrap_or(f64::INFINITY);
+            this.pace.add(times.min(OUTLIER * expected.max(1.0)));
         }
+        let pace = this.pace.get().unwrap_or(1.0);
+        this.cells[index].add(ns / pace.max(f64::MIN_POSITIVE));
         self.since_drawn += 1;
         if !was_known || self.since_drawn >= REDRAWN_AFTER {
             self.draw();
@@ -186,22 +212,24 @@ impl CostTable {
         (index < self.sizes.len()).then_some(index)
     }
 
+    /// The time of a size at a pace of one, with the fewest busy lanes with which it was executed.
+    fn shape(&self, index: usize) -> Option<Cost> {
+        self.levels.iter().find_map(|level| level.cells[index].get())
+    }
+
     /// Draws the curves anew from all times so far.
     pub(crate) fn draw(&mut self) {
         self.since_drawn = 0;
-        // A size that was executed only while others were is taken for what it cost then.
-        let least_busy = |index: usize| self.levels.iter().find_map(|level| level.cells[index].get());
-        let alone: Vec<Option<Cost>> = (0..self.sizes.len()).map(least_busy).collect();
-        let mut factor = 1.0;
-        for (number, level) in self.levels.iter_mut().enumerate() {
-            if number > 0 {
-                factor = level.factor.get().unwrap_or(factor);
-            }
-            let scaled = |cost: &Option<Cost>| {
-                cost.map(|c| Cost { mean_ns: c.mean_ns * factor, p99_ns: c.p99_ns * factor })
-            };
-            let points: Vec<Option<Cost>> =
-                level.cells.iter().zip(&alone).map(|(cell, alone)| cell.get().or(scaled(alone))).collect();
+        let shapes: Vec<Option<Cost>> = (0..self.sizes.len()).map(|index| self.shape(index)).collect();
+        let mut pace = 1.0;
+        for level in &mut self.levels {
+            pace = level.pace.get().unwrap_or(pace);
+            let points: Vec<Option<Cost>> = level
+                .cells
+                .iter()
+                .zip(&shapes)
+                .map(|(cell, &shape)| cell.with_shape(shape).map(|cost| cost.times(pace)))
+                .collect();
             level.curve = interpolate(&self.sizes, &points, self.buckets);
             level.frontier = frontier(&self.sizes, &level.curve);
             let units = level.frontier.iter().map(|&i| level.curve[i].mean_ns / self.sizes[i] as f64);
@@ -332,6 +360,19 @@ mod tests {
     }
 
     #[test]
+    fn a_size_that_is_not_in_use_is_not_better_for_it() {
+        let mut table = table(32, 2, &[(8, 100), (16, 190), (32, 360)]);
+        table.record(16, 2, 180_000);
+        for i in 0..200u64 {
+            // Other work makes every execution longer by a fifth and more.
+            table.record(32, 2, 430_000 + i % 3 * 10_000);
+        }
+        table.draw();
+        let rate_of = |size: usize| rate(size, table.predict(size, 2).unwrap().mean_ns);
+        assert!(rate_of(32) > rate_of(16) && rate_of(16) > rate_of(8));
+    }
+
+    #[test]
     fn a_bucket_costs_the_same_however_full() {
         let mut table = CostTable::new(&BatchSizes::Buckets(vec![1, 8, 32]), 32, 1);
         table.record(5, 1, 700_000);
@@ -356,7 +397,7 @@ mod tests {
         let mut table = table(4, 1, &[(4, 100); 50]);
         table.record(4, 1, 1_000_000_000);
         table.draw();
-        assert!(mean_us(&table, 4, 1).unwrap() < 110.0);
+        assert!(mean_us(&table, 4, 1).unwrap() < 115.0);
         for _ in 0..150 {
             table.record(4, 1, 200_000);
         }
