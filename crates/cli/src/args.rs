@@ -36,6 +36,9 @@ pub enum Command {
     Verify(Verify),
     /// List the models
     Models(Models),
+    /// Serve as a worker of the process that started this one
+    #[command(hide = true)]
+    Worker(Worker),
 }
 
 #[derive(Debug, Args)]
@@ -91,6 +94,13 @@ pub struct Verify {
     pub lanes: Option<usize>,
     #[command(flatten)]
     pub shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// The standard input is the socket to the parent; nobody but a parent can say so
+    #[arg(long, required = true)]
+    pub socket_is_stdin: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod subjects;
 mod verify;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Worker(_) => worker::run(),
     };
     match result {
         Ok(Verdict::Right) => ExitCode::SUCCESS,

@@ -32,6 +32,14 @@ struct Here {
     place: Place,
 }
 
+impl Here {
+    fn withdraw(&self) {
+        if !self.job.is_answered() && !self.dispatch.withdraw(&self.place).is_empty() {
+            self.job.model.counters.cancelled();
+        }
+    }
+}
+
 impl Ticket {
     pub(crate) fn new(job: Arc<Job>, dispatch: Arc<Dispatch>, place: Place) -> Self {
         Ticket { pending: Some(Pending::Here(Here { job, dispatch, place })) }
@@ -116,11 +124,7 @@ impl Future for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         match self.pending.take() {
-            Some(Pending::Here(Here { job, dispatch, place })) => {
-                if !job.is_answered() && !dispatch.withdraw(&place).is_empty() {
-                    job.model.counters.cancelled();
-                }
-            }
+            Some(Pending::Here(here)) => here.withdraw(),
             Some(Pending::Elsewhere(pending)) => pending.cancel(),
             None => {}
         }

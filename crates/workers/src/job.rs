@@ -44,7 +44,13 @@ pub(crate) enum Place {
     /// Waits for this worker, to be executed alone.
     Suspect(usize),
     /// In a slot of this worker.
-    InFlight { worker: usize, slot: u32, link: Arc<Link> },
+    InFlight {
+        worker: usize,
+        slot: u32,
+        link: Arc<Link>,
+        /// Whether the worker had no other then.
+        alone: bool,
+    },
 }
 
 #[derive(Default)]
@@ -123,14 +129,19 @@ impl Job {
 
 impl Pending for Job {
     fn wait(&self) -> Answer {
-        self.shared.look(self);
-        let mut answer = self.take_or_wait(Self::this_thread);
+        let start = Instant::now();
+        let looker = self.shared.look(self);
+        if let Some(answer) = self.take_or_wait(Self::this_thread) {
+            return answer;
+        }
         loop {
-            match answer {
-                Some(answer) => return answer,
-                None => thread::park(),
+            thread::park();
+            if let Some(answer) = self.try_take() {
+                if let Some(looker) = looker {
+                    self.shared.slept(looker, start.elapsed());
+                }
+                return answer;
             }
-            answer = self.try_take();
         }
     }
 

@@ -163,7 +163,7 @@ mod tests {
         let signature = Signature { inputs, outputs: vec![port("y", DType::I64, &[2])], batched: true };
         let block = Block::of(&signature, 10).unwrap();
         assert_eq!(block.inputs[..], [0..120, 128..138]);
-        assert_eq!(block.outputs[..], [192..352]);
+        assert_eq!(block.outputs.as_slice(), std::slice::from_ref(&(192..352)));
         assert_eq!(block.bytes, 384);
         assert_eq!(Block::of(&signature, usize::MAX / 2), None);
     }

@@ -4,6 +4,8 @@ mod clock;
 mod crashes;
 mod entry;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod job;
 mod layout;
 mod link;

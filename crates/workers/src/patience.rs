@@ -4,8 +4,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nobody looks longer.
-const LONGEST: Duration = Duration::from_micros(50);
 /// Looking for less finds nothing.
 const SHORTEST: Duration = Duration::from_micros(4);
 /// Looks between two questions to the clock, and whether somebody else wants the core.
@@ -18,10 +16,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn new() -> Self {
+    /// At most so long.
+    pub(crate) fn new(longest: Duration) -> Self {
         // Who looks on the only core keeps away what it looks for.
         let alone = thread::available_parallelism().map_or(true, |cores| cores.get() == 1);
-        let longest = if alone { Duration::ZERO } else { LONGEST };
+        let longest = if alone { Duration::ZERO } else { longest };
         Patience { budget: longest, longest }
     }
 
@@ -35,7 +34,7 @@ impl Patience {
         found
     }
 
-    /// Took so long to be woken.
+    /// It came after so long, to somebody who slept: would looking have helped?
     pub(crate) fn slept(&mut self, time: Duration) {
         if time < self.longest {
             self.budget = self.longest;
@@ -48,7 +47,7 @@ impl Patience {
 }
 
 /// Looks until it is there, but no longer than `time`; whether it is there.
-pub(crate) fn look(time: Duration, is_there: impl Fn() -> bool) -> bool {
+fn look(time: Duration, is_there: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     loop {
         for _ in 0..LOOKS {
@@ -67,6 +66,8 @@ pub(crate) fn look(time: Duration, is_there: impl Fn() -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LONGEST: Duration = Duration::from_micros(50);
 
     #[test]
     fn patience_wears_off_and_comes_back() {

@@ -121,10 +121,11 @@ impl Seat {
             self.table.free.push(slot);
             return Err(waiting);
         };
+        let alone = self.is_idle();
         self.samples += waiting.job.samples;
         self.load_ns += waiting.cost_ns;
         let job = Arc::clone(&waiting.job);
-        job.set_place(Place::InFlight { worker, slot, link: Arc::clone(&link) });
+        job.set_place(Place::InFlight { worker, slot, link: Arc::clone(&link), alone });
         let begin = block.start;
         let in_flight = InFlight { waiting, block, since: Instant::now(), withdrawn: false };
         self.table.entries[slot as usize] = Some(in_flight);

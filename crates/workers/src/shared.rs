@@ -1,11 +1,10 @@
 //! What callers and supervisors of a pool share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use paceline_engine::remote::{Checked, Contract};
+use paceline_engine::remote::{Checked, Contract, Pending};
 use paceline_engine::{Answer, ExecutionError, Inputs, SubmitError};
 use smallvec::SmallVec;
 
@@ -15,7 +14,7 @@ use crate::job::{Job, Parts, Place, Waiter};
 use crate::layout::Block;
 use crate::link::Link;
 use crate::options::Options;
-use crate::patience::look;
+use crate::patience::Patience;
 use crate::seat::Phase;
 use crate::state::{Fallen, Refusal, State, Taken, Transfers};
 use crate::statistics::Counters;
@@ -26,10 +25,10 @@ const BATCH: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What a step of priority counts.
 const PRIORITY_STEP: Duration = Duration::from_millis(100);
-/// A caller does not look for an answer that is expected later, but sleeps.
-const LOOK_LIMIT_NS: u64 = 60_000;
-/// What two crossings take when nobody sleeps, about.
-const CROSSING_NS: u64 = 10_000;
+/// A caller does not look for an answer that takes longer to compute, but sleeps.
+const LOOK_LIMIT_NS: u64 = 50_000;
+/// How long a caller looks before it sleeps: the computation, and waking a worker whose core sleeps too.
+const LONGEST_LOOK: Duration = Duration::from_micros(200);
 
 /// What callers and supervisors share.
 pub(crate) struct Shared {
@@ -39,9 +38,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Something of the state changed that somebody may wait for: a phase, or the last request is answered.
     changed: Condvar,
-    /// Callers that look for their answers.
-    lookers: AtomicUsize,
-    max_lookers: usize,
+    /// One for each caller that may look for its answer at a time.
+    lookers: Box<[Mutex<Patience>]>,
     pub(crate) counters: Counters,
     /// Why the first start of a worker failed.
     pub(crate) first_failure: Mutex<Option<BuildError>>,
@@ -52,14 +50,11 @@ pub(crate) struct ModelInfo {
     pub(crate) contract: Contract,
     sample_ns: u64,
     single_ns: u64,
-    /// Nanoseconds from a request to its answer, averaged over the latest.
-    round_trip_ns: AtomicU64,
 }
 
 impl ModelInfo {
     pub(crate) fn new(contract: Contract, sample_ns: u64, single_ns: u64) -> Self {
-        let round_trip_ns = AtomicU64::new(single_ns.saturating_add(CROSSING_NS));
-        ModelInfo { contract, sample_ns, single_ns, round_trip_ns }
+        ModelInfo { contract, sample_ns, single_ns }
     }
 
     fn cost_ns(&self, samples: usize) -> u64 {
@@ -68,12 +63,6 @@ impl ModelInfo {
             .saturating_mul(samples as u64)
             .max(self.single_ns)
             .clamp(1000, u64::from(u32::MAX) * 1000)
-    }
-
-    fn took(&self, time: Duration) {
-        let before = self.round_trip_ns.load(Ordering::Relaxed);
-        let average = before - before / 8 + nanos(time).min(1 << 40) / 8;
-        self.round_trip_ns.store(average, Ordering::Relaxed);
     }
 }
 
@@ -85,8 +74,7 @@ impl Shared {
             models: OnceLock::new(),
             state: Mutex::new(state),
             changed: Condvar::new(),
-            lookers: AtomicUsize::new(0),
-            max_lookers: cores / 2,
+            lookers: (0..cores / 2).map(|_| Mutex::new(Patience::new(LONGEST_LOOK))).collect(),
             counters: Counters::default(),
             first_failure: Mutex::default(),
         }
@@ -265,9 +253,6 @@ impl Shared {
             let job = taken.in_flight.job();
             let info = &self.models()[job.model];
             let outcome = link.outcome(taken.slot, taken.begin, job, &info.contract);
-            if !taken.in_flight.is_withdrawn() {
-                info.took(taken.in_flight.since.elapsed());
-            }
             (outcome, taken)
         };
         // What is copied out of shared memory is copied while the lock is free.
@@ -360,29 +345,34 @@ impl Shared {
         }
     }
 
-    /// For a caller that is about to block: looks for its answer a little, if it is expected soon. Being woken takes longer than a
-    /// short request.
-    pub(crate) fn look(&self, job: &Job) {
-        let expected = self.models()[job.model].round_trip_ns.load(Ordering::Relaxed);
-        if expected > LOOK_LIMIT_NS {
-            return;
+    /// For a caller that is about to block: looks for its answer a little, if its request is short and the worker has no other.
+    /// Being woken takes longer than a short request.
+    /// Returns who looked, for [`slept`](Self::slept).
+    pub(crate) fn look(&self, job: &Job) -> Option<usize> {
+        let Place::InFlight { worker, link, alone: true, .. } = job.place() else { return None };
+        if self.models()[job.model].cost_ns(job.samples) > LOOK_LIMIT_NS {
+            return None;
         }
-        let Place::InFlight { worker, link, .. } = job.place() else { return };
-        if self.lookers.fetch_add(1, Ordering::Relaxed) < self.max_lookers {
-            link.begin_watching();
-            let is_answered = || {
-                if link.is_pending() {
-                    self.collect(worker, &link);
-                }
-                paceline_engine::remote::Pending::is_answered(job)
-            };
-            look(Duration::from_nanos(2 * expected), is_answered);
-            link.end_watching();
+        let mut lookers = self.lookers.iter().enumerate();
+        let (number, mut patience) =
+            lookers.find_map(|(number, looker)| Some((number, looker.try_lock().ok()?)))?;
+        link.begin_watching();
+        patience.watch(|| {
             if link.is_pending() {
                 self.collect(worker, &link);
             }
+            job.is_answered()
+        });
+        link.end_watching();
+        if link.is_pending() {
+            self.collect(worker, &link);
         }
-        self.lookers.fetch_sub(1, Ordering::Relaxed);
+        Some(number)
+    }
+
+    /// An answer that somebody looked for came after so long.
+    pub(crate) fn slept(&self, looker: usize, time: Duration) {
+        lock(&self.lookers[looker]).slept(time);
     }
 }
 

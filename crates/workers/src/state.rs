@@ -364,7 +364,7 @@ impl State {
             Place::Suspect(worker) => {
                 self.seats[worker].suspects.retain(|suspect| !std::ptr::eq(&*suspect.job, job));
             }
-            Place::InFlight { worker, slot, link } => {
+            Place::InFlight { worker, slot, link, alone } => {
                 if let Some(seat) = self.seat_of(worker, &link)
                     && let Some(in_flight) = &mut seat.table.entries[slot as usize]
                 {
@@ -372,7 +372,7 @@ impl State {
                     tell = Some((link, slot));
                 } else {
                     // Somebody has taken it out and is about to answer it.
-                    job.set_place(Place::InFlight { worker, slot, link });
+                    job.set_place(Place::InFlight { worker, slot, link, alone });
                     return (None, Transfers::new(), false);
                 }
             }

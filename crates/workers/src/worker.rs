@@ -105,7 +105,7 @@ pub fn run(
             return Err(WorkerError::Load(text));
         }
     };
-    let ready = served.models.iter().map(|model| ready(model)).collect();
+    let ready = served.models.iter().map(ready).collect();
     send(&socket, &Started::Ready(ready))?;
     tracing::info!(worker = start.worker, models = served.models.len(), "worker serves");
     serve::until_closed(Wire::of_worker(region, layout, socket)?, served);

@@ -24,13 +24,15 @@ use crate::wire::{Wire, Woken};
 
 /// A request that is predicted to take less is executed by the loop: handing it over takes as long.
 const INLINE: Duration = Duration::from_micros(30);
+/// How long the loop looks for the next request before it sleeps.
+const LONGEST_LOOK: Duration = Duration::from_micros(50);
 
 /// Serves until the parent closes the connection.
 pub(super) fn until_closed(wire: Wire, served: Served) {
     let layout = wire.layout;
     let tickets = Arc::new(Tickets::new(wire));
     let submitted = Consumer::new(SUBMIT_TAIL, layout.submit, layout.submit_capacity);
-    let mut worker = Loop { tickets, submitted, served, patience: Patience::new() };
+    let mut worker = Loop { tickets, submitted, served, patience: Patience::new(LONGEST_LOOK) };
     if worker.run().is_err() {
         // Memory that the parent writes makes no sense; nothing can be said about it through that memory.
         tracing::error!("the parent's requests are corrupt; the worker ends");
