@@ -1,7 +1,7 @@
 //! What is left in the system after somebody was killed: nothing.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -23,7 +23,7 @@ pub fn become_parent_if_started_as_one() {
     let (pool, model) = pool(builder().workers(3));
     let _hanging = model.submit([("x", row(HANG))]).unwrap();
     let processes = pool.statistics().workers.into_iter().map(|worker| worker.process.unwrap().to_string());
-    println!("{}", processes.collect::<Vec<_>>().join(" "));
+    writeln!(std::io::stdout(), "{}", processes.collect::<Vec<_>>().join(" ")).unwrap();
     loop {
         thread::park();
     }
