@@ -2,6 +2,7 @@
 //!
 //! Its inputs stay here, in memory of the parent's own, until it is answered: the copy that a worker got may be gone with it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
@@ -15,6 +16,10 @@ use smallvec::SmallVec;
 use crate::layout::Block;
 use crate::link::Link;
 use crate::shared::{Shared, lock};
+use crate::sleeper;
+
+/// Who sleeps on a slot looks up so often, should nobody wake it.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// An accepted request.
 pub(crate) struct Job {
@@ -43,14 +48,20 @@ pub(crate) enum Place {
     Waiting((u64, u64)),
     /// Waits for this worker, to be executed alone.
     Suspect(usize),
-    /// In a slot of this worker.
-    InFlight {
-        worker: usize,
-        slot: u32,
-        link: Arc<Link>,
-        /// Whether the worker had no other then.
-        alone: bool,
-    },
+    /// In a worker.
+    InFlight(Berth),
+}
+
+/// The slot of a worker that a request is in.
+#[derive(Clone)]
+pub(crate) struct Berth {
+    pub(crate) worker: usize,
+    pub(crate) slot: u32,
+    pub(crate) link: Arc<Link>,
+    /// The slot's number for this request.
+    pub(crate) request: u32,
+    /// Whether the worker had no other then.
+    pub(crate) alone: bool,
 }
 
 #[derive(Default)]
@@ -62,7 +73,11 @@ struct Slot {
 
 /// Who is told that a request is answered.
 pub(crate) enum Waiter {
+    /// A parked thread.
     Thread(Thread),
+    /// A thread that sleeps on a slot.
+    Sleeper(Arc<Link>, u32),
+    /// A task.
     Task(Waker),
 }
 
@@ -125,23 +140,49 @@ impl Job {
     fn this_thread() -> Option<Waiter> {
         Some(Waiter::Thread(thread::current()))
     }
+
+    /// Blocks on the slot of the request, until it is answered or in other hands.
+    fn sleep_on(&self, berth: &Berth) -> Option<Answer> {
+        let Berth { worker, slot, link, request, .. } = berth;
+        let sleeper = || Some(Waiter::Sleeper(Arc::clone(link), *slot));
+        if let Some(answer) = self.take_or_wait(sleeper) {
+            return Some(answer);
+        }
+        let word = link.caller(*slot);
+        let mut asleep = sleeper::announce(word, *request);
+        loop {
+            // Who is woken by the worker, or came too late to be, takes out what is there, for others too.
+            if link.is_pending() {
+                self.shared.collect(*worker, link);
+            }
+            let answer = self.try_take();
+            if answer.is_some() || !asleep {
+                return answer;
+            }
+            sleeper::sleep(word, *request, LOOK);
+            asleep = word.load(Ordering::Relaxed) == *request | 1;
+        }
+    }
 }
 
 impl Pending for Job {
     fn wait(&self) -> Answer {
         let start = Instant::now();
         let looker = self.shared.look(self);
-        if let Some(answer) = self.take_or_wait(Self::this_thread) {
-            return answer;
+        let berth = self.shared.berth_to_sleep_on(self);
+        let mut answer = berth.and_then(|berth| self.sleep_on(&berth));
+        if answer.is_none() {
+            answer = self.take_or_wait(Self::this_thread);
         }
         loop {
-            thread::park();
-            if let Some(answer) = self.try_take() {
+            if let Some(answer) = answer {
                 if let Some(looker) = looker {
                     self.shared.slept(looker, start.elapsed());
                 }
                 return answer;
             }
+            thread::park();
+            answer = self.try_take();
         }
     }
 
@@ -182,6 +223,9 @@ impl Waiter {
     pub(crate) fn wake(self) {
         match self {
             Waiter::Thread(thread) => thread.unpark(),
+            Waiter::Sleeper(link, slot) => {
+                sleeper::wake(link.caller(slot));
+            }
             Waiter::Task(waker) => {
                 // A waker is the users' code, on a thread that others rely on.
                 let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));

@@ -55,6 +55,8 @@ pub(crate) mod slot {
     pub(crate) const WAITED: usize = 72;
     /// Bytes of text, a word.
     pub(crate) const TEXT_LENGTH: usize = 80;
+    /// On which the caller may sleep, a word.
+    pub(crate) const CALLER: usize = 96;
     /// An error's text.
     pub(crate) const TEXT: usize = 128;
 }

@@ -19,6 +19,7 @@ mod region;
 mod ring;
 mod seat;
 mod shared;
+mod sleeper;
 mod spec;
 mod state;
 mod statistics;

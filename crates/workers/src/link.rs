@@ -38,8 +38,8 @@ impl Link {
         &self.wire
     }
 
-    /// Puts a request into a slot, and its inputs into the block at `begin`, and tells the worker.
-    pub(crate) fn send(&self, slot: u32, begin: usize, job: &Job) {
+    /// Puts a request into a slot, whose word becomes `request`, and its inputs into the block at `begin`, and tells the worker.
+    pub(crate) fn send(&self, slot: u32, begin: usize, request: u32, job: &Job) {
         let (region, layout, place) = (&self.wire.region, &self.wire.layout, self.wire.layout.slot(slot));
         let at = layout.arena + begin;
         for (tensor, range) in job.inputs.iter().zip(&job.block.inputs) {
@@ -54,6 +54,7 @@ impl Link {
         wide(slot::BLOCK, begin as u64);
         word(slot::PRIORITY, i32::from(job.priority).cast_unsigned());
         word(slot::STATUS, 0);
+        word(slot::CALLER, request);
         self.push(Entry::Submit(slot));
     }
 
@@ -108,6 +109,11 @@ impl Link {
         let length = self.wire.region.word(place + slot::TEXT_LENGTH).load(Ordering::Relaxed) as usize;
         let bytes = self.wire.region.read::<u8>(place + slot::TEXT, length.min(TEXT));
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The word on which the caller of a slot's request may sleep.
+    pub(crate) fn caller(&self, slot: u32) -> &AtomicU32 {
+        self.wire.region.word(self.wire.layout.slot(slot) + slot::CALLER)
     }
 
     /// Whether something is in the done ring that nobody took out.

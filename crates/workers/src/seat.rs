@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use range_alloc::RangeAllocator;
 
-use crate::job::{Job, Place};
+use crate::job::{Berth, Job, Place};
 use crate::layout::{DONE_TAIL, Layout};
 use crate::link::Link;
 use crate::ring::Consumer;
@@ -48,6 +48,8 @@ pub(crate) struct Table {
     free: Vec<u32>,
     arena: RangeAllocator<usize>,
     pub(crate) done: Consumer,
+    /// The even number of the latest request.
+    request: u32,
 }
 
 /// A request that no process has.
@@ -72,6 +74,7 @@ pub(crate) struct Transfer {
     link: Arc<Link>,
     slot: u32,
     begin: usize,
+    request: u32,
     job: Arc<Job>,
 }
 
@@ -124,12 +127,14 @@ impl Seat {
         let alone = self.is_idle();
         self.samples += waiting.job.samples;
         self.load_ns += waiting.cost_ns;
+        self.table.request = self.table.request.wrapping_add(2);
+        let request = self.table.request;
         let job = Arc::clone(&waiting.job);
-        job.set_place(Place::InFlight { worker, slot, link: Arc::clone(&link), alone });
+        job.set_place(Place::InFlight(Berth { worker, slot, link: Arc::clone(&link), request, alone }));
         let begin = block.start;
         let in_flight = InFlight { waiting, block, since: Instant::now(), withdrawn: false };
         self.table.entries[slot as usize] = Some(in_flight);
-        Ok(Transfer { link, slot, begin, job })
+        Ok(Transfer { link, slot, begin, request, job })
     }
 
     /// A request that was taken out of the table is answered: its slot and its memory are free.
@@ -149,6 +154,7 @@ impl Table {
             free: (0..layout.slots).rev().collect(),
             arena: RangeAllocator::new(0..layout.arena_bytes),
             done: Consumer::new(DONE_TAIL, layout.done, layout.done_capacity),
+            request: 0,
         }
     }
 
@@ -170,6 +176,6 @@ impl InFlight {
 impl Transfer {
     /// Sends it. The worker may be dead by now; then the request is in other hands, and this does nothing of consequence.
     pub(crate) fn send(&self) {
-        self.link.send(self.slot, self.begin, &self.job);
+        self.link.send(self.slot, self.begin, self.request, &self.job);
     }
 }

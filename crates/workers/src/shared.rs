@@ -10,12 +10,13 @@ use smallvec::SmallVec;
 
 use crate::clock::{self, NEVER, nanos};
 use crate::error::BuildError;
-use crate::job::{Job, Parts, Place, Waiter};
+use crate::job::{Berth, Job, Parts, Place, Waiter};
 use crate::layout::Block;
 use crate::link::Link;
 use crate::options::Options;
 use crate::patience::Patience;
 use crate::seat::Phase;
+use crate::sleeper;
 use crate::state::{Fallen, Refusal, State, Taken, Transfers};
 use crate::statistics::Counters;
 
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PRIORITY_STEP: Duration = Duration::from_millis(100);
 /// A caller does not look for an answer that takes longer to compute, but sleeps.
 const LOOK_LIMIT_NS: u64 = 50_000;
+/// A caller is woken by the worker itself if its request takes longer to compute.
+const SLEEP_LIMIT_NS: u64 = 100_000;
 /// How long a caller looks before it sleeps: the computation, and waking a worker whose core sleeps too.
 const LONGEST_LOOK: Duration = Duration::from_micros(200);
 
@@ -349,7 +352,7 @@ impl Shared {
     /// Being woken takes longer than a short request.
     /// Returns who looked, for [`slept`](Self::slept).
     pub(crate) fn look(&self, job: &Job) -> Option<usize> {
-        let Place::InFlight { worker, link, alone: true, .. } = job.place() else { return None };
+        let Place::InFlight(Berth { worker, link, alone: true, .. }) = job.place() else { return None };
         if self.models()[job.model].cost_ns(job.samples) > LOOK_LIMIT_NS {
             return None;
         }
@@ -368,6 +371,20 @@ impl Shared {
             self.collect(worker, &link);
         }
         Some(number)
+    }
+
+    /// The slot that a caller may sleep on, for the worker to wake it. Not where many short requests end together: waking one caller
+    /// after the other would keep the worker's lane from the next batch.
+    pub(crate) fn berth_to_sleep_on(&self, job: &Job) -> Option<Berth> {
+        match job.place() {
+            Place::InFlight(berth)
+                if sleeper::POSSIBLE
+                    && (berth.alone || self.models()[job.model].cost_ns(job.samples) >= SLEEP_LIMIT_NS) =>
+            {
+                Some(berth)
+            }
+            _ => None,
+        }
     }
 
     /// An answer that somebody looked for came after so long.

@@ -364,15 +364,15 @@ impl State {
             Place::Suspect(worker) => {
                 self.seats[worker].suspects.retain(|suspect| !std::ptr::eq(&*suspect.job, job));
             }
-            Place::InFlight { worker, slot, link, alone } => {
-                if let Some(seat) = self.seat_of(worker, &link)
-                    && let Some(in_flight) = &mut seat.table.entries[slot as usize]
+            Place::InFlight(berth) => {
+                if let Some(seat) = self.seat_of(berth.worker, &berth.link)
+                    && let Some(in_flight) = &mut seat.table.entries[berth.slot as usize]
                 {
                     in_flight.withdrawn = true;
-                    tell = Some((link, slot));
+                    tell = Some((berth.link, berth.slot));
                 } else {
                     // Somebody has taken it out and is about to answer it.
-                    job.set_place(Place::InFlight { worker, slot, link, alone });
+                    job.set_place(Place::InFlight(berth));
                     return (None, Transfers::new(), false);
                 }
             }

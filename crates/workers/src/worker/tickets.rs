@@ -12,6 +12,7 @@ use paceline_engine::{Answer, ExecutionError, Outputs, SubmitError, Ticket};
 use crate::clock::nanos;
 use crate::layout::{Block, DONE_TAIL, TEXT, slot};
 use crate::ring::Producer;
+use crate::sleeper;
 use crate::status::Status;
 use crate::wire::Wire;
 
@@ -156,9 +157,12 @@ impl Tickets {
 
     fn finish(&self, slot: u32, status: Status) {
         let region = &self.wire.region;
-        region.word(self.wire.layout.slot(slot) + slot::STATUS).store(status as u32, Ordering::Relaxed);
+        let place = self.wire.layout.slot(slot);
+        region.word(place + slot::STATUS).store(status as u32, Ordering::Relaxed);
         lock(&self.done).push(region, slot);
-        self.wire.ring();
+        if !sleeper::wake(region.word(place + slot::CALLER)) {
+            self.wire.ring();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is left in the system after somebody was killed: nothing.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -16,6 +16,7 @@ pub const TRIALS: &[Test] = &[
 const PARENT: &str = "--as-parent";
 
 /// Makes a pool, prints the workers' processes, and never ends.
+#[expect(clippy::print_stdout, reason = "the test reads it")]
 pub fn become_parent_if_started_as_one() {
     if std::env::args().nth(1).as_deref() != Some(PARENT) {
         return;
@@ -23,7 +24,7 @@ pub fn become_parent_if_started_as_one() {
     let (pool, model) = pool(builder().workers(3));
     let _hanging = model.submit([("x", row(HANG))]).unwrap();
     let processes = pool.statistics().workers.into_iter().map(|worker| worker.process.unwrap().to_string());
-    writeln!(std::io::stdout(), "{}", processes.collect::<Vec<_>>().join(" ")).unwrap();
+    println!("{}", processes.collect::<Vec<_>>().join(" "));
     loop {
         thread::park();
     }
