@@ -46,6 +46,9 @@ pub enum Command {
     /// Measure one suite as standard input says; `bench` starts it
     #[command(hide = true)]
     Suite,
+    /// Serve as a worker of the process that started this one
+    #[command(hide = true)]
+    Worker(Worker),
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +133,13 @@ pub struct Verify {
     pub lanes: Option<usize>,
     #[command(flatten)]
     pub shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// The standard input is the socket to the parent; nobody but a parent can say so
+    #[arg(long, required = true)]
+    pub socket_is_stdin: bool,
 }
 
 #[derive(Debug, Args)]

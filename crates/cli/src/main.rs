@@ -13,6 +13,7 @@ mod progress;
 mod subjects;
 mod trace;
 mod verify;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Suite => assignment::run(),
+        Command::Worker(_) => worker::run(),
     };
     match result {
         Ok(Verdict::Right) => ExitCode::SUCCESS,

@@ -211,6 +211,14 @@ pub enum SubmitError {
         /// The inputs, by name.
         inputs: Inputs,
     },
+    /// What should execute it, elsewhere, is gone for good.
+    #[error("nobody is left to execute the request: {reason}")]
+    Unavailable {
+        /// What happened.
+        reason: String,
+        /// The inputs, by name.
+        inputs: Inputs,
+    },
 }
 
 impl SubmitError {
@@ -236,7 +244,8 @@ impl SubmitError {
             | SubmitError::Deadline { inputs, .. }
             | SubmitError::Unloaded { inputs, .. }
             | SubmitError::Draining { inputs }
-            | SubmitError::NoLanes { inputs } => inputs,
+            | SubmitError::NoLanes { inputs }
+            | SubmitError::Unavailable { inputs, .. } => inputs,
         }
     }
 }
@@ -282,6 +291,27 @@ pub enum ExecutionError {
     NoLanes {
         /// The model.
         model: String,
+    },
+    /// The process that executed the request died, as often as the request may be tried. The request itself may be the cause.
+    #[error(
+        "model '{model}': the worker died while it executed the request, {executions} times (the last time: {how}); it is not \
+         tried again"
+    )]
+    Crashed {
+        /// The model.
+        model: String,
+        /// How often it was tried.
+        executions: u32,
+        /// How the process ended.
+        how: String,
+    },
+    /// What should execute the request, elsewhere, is gone for good.
+    #[error("model '{model}': nobody is left to execute the request: {reason}")]
+    Unavailable {
+        /// The model.
+        model: String,
+        /// What happened.
+        reason: String,
     },
 }
 

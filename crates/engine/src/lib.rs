@@ -49,6 +49,7 @@
 
 mod ahead;
 mod builder;
+mod callable;
 mod clock;
 mod cost;
 mod decide;
@@ -62,6 +63,7 @@ mod model;
 mod options;
 mod outputs;
 mod queue;
+pub mod remote;
 mod request;
 mod serving;
 #[cfg(any(test, feature = "simulator"))]
@@ -75,6 +77,7 @@ mod wake;
 mod warm_up;
 
 pub use builder::Builder;
+pub use callable::Callable;
 pub use decide::Late;
 pub use engine::Engine;
 pub use error::{BuildError, ExecutionError, InferError, LoadError, SubmitError};

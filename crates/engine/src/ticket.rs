@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::dispatch::{Dispatch, Place};
 use crate::job::{Answer, Job};
 use crate::lane;
+use crate::remote;
 
 /// A request on its way. Wait for it, or await it: it is a future, for any executor.
 ///
@@ -20,42 +21,72 @@ pub struct Ticket {
     pending: Option<Pending>,
 }
 
-struct Pending {
+enum Pending {
+    Here(Here),
+    Elsewhere(Arc<dyn remote::Pending>),
+}
+
+struct Here {
     job: Arc<Job>,
     dispatch: Arc<Dispatch>,
     place: Place,
 }
 
+impl Here {
+    fn withdraw(&self) {
+        if !self.job.is_answered() && !self.dispatch.withdraw(&self.place).is_empty() {
+            self.job.model.counters.cancelled();
+        }
+    }
+}
+
 impl Ticket {
     pub(crate) fn new(job: Arc<Job>, dispatch: Arc<Dispatch>, place: Place) -> Self {
-        Ticket { pending: Some(Pending { job, dispatch, place }) }
+        Ticket { pending: Some(Pending::Here(Here { job, dispatch, place })) }
+    }
+
+    pub(crate) fn elsewhere(pending: Arc<dyn remote::Pending>) -> Self {
+        Ticket { pending: Some(Pending::Elsewhere(pending)) }
     }
 
     /// Blocks until the answer comes. If a lane was called for work and its thread is not there yet, the calling thread does it
     /// meanwhile.
     pub fn wait(mut self) -> Answer {
-        let Pending { job, dispatch, place } = self.pending();
-        lane::help_until_answered(dispatch, job, place.line);
-        let answer = job.wait();
+        let answer = match self.pending() {
+            Pending::Here(Here { job, dispatch, place }) => {
+                lane::help_until_answered(dispatch, job, place.line);
+                job.wait()
+            }
+            Pending::Elsewhere(pending) => pending.wait(),
+        };
         self.pending = None;
         answer
     }
 
     /// Blocks until the answer comes; gives the ticket back when it has not come after `timeout`.
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<Answer, Ticket> {
-        let answer = self.pending().job.wait_timeout(timeout);
+        let answer = match self.pending() {
+            Pending::Here(here) => here.job.wait_timeout(timeout),
+            Pending::Elsewhere(pending) => pending.wait_timeout(timeout),
+        };
         self.settle(answer)
     }
 
     /// The answer, if it has come; otherwise the ticket.
     pub fn try_take(mut self) -> Result<Answer, Ticket> {
-        let answer = self.pending().job.take_answer();
+        let answer = match self.pending() {
+            Pending::Here(here) => here.job.take_answer(),
+            Pending::Elsewhere(pending) => pending.try_take(),
+        };
         self.settle(answer)
     }
 
     /// Whether the answer has come.
     pub fn is_answered(&self) -> bool {
-        self.pending.as_ref().is_none_or(|pending| pending.job.is_answered())
+        self.pending.as_ref().is_none_or(|pending| match pending {
+            Pending::Here(here) => here.job.is_answered(),
+            Pending::Elsewhere(pending) => pending.is_answered(),
+        })
     }
 
     fn settle(mut self, answer: Option<Answer>) -> Result<Answer, Ticket> {
@@ -79,7 +110,10 @@ impl Future for Ticket {
     /// # Panics
     /// When it was ready before.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        let poll = self.pending().job.poll(context);
+        let poll = match self.pending() {
+            Pending::Here(here) => here.job.poll(context),
+            Pending::Elsewhere(pending) => pending.poll(context),
+        };
         if poll.is_ready() {
             self.pending = None;
         }
@@ -89,9 +123,10 @@ impl Future for Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Some(Pending { job, dispatch, place }) = self.pending.take() else { return };
-        if !job.is_answered() && !dispatch.withdraw(&place).is_empty() {
-            job.model.counters.cancelled();
+        match self.pending.take() {
+            Some(Pending::Here(here)) => here.withdraw(),
+            Some(Pending::Elsewhere(pending)) => pending.cancel(),
+            None => {}
         }
     }
 }

@@ -32,13 +32,16 @@ mod engine;
 
 pub use paceline_device_cpu as cpu;
 pub use paceline_engine::{
-    Distribution, EngineStatistics, ExecutionError, InferError, InputError, Inputs, LaneStatistics, Late,
-    LoadOptions, Model, ModelStatistics, Outputs, Refusals, Release, Releases, Request, SubmitError, Ticket,
-    Trace, WarmUp, write_chrome,
+    Callable, Distribution, EngineStatistics, ExecutionError, InferError, InputError, Inputs, LaneStatistics,
+    Late, LoadOptions, Model, ModelStatistics, Outputs, Refusals, Release, Releases, Request, SubmitError,
+    Ticket, Trace, WarmUp, write_chrome,
 };
 pub use paceline_graph as graph;
 pub use paceline_graph::{DType, Graph, Tensor};
 pub use paceline_nn as nn;
+
+/// Engines in processes of their own, called like one in this process.
+pub use paceline_workers as workers;
 
 /// The seam between the engine and whatever computes, for devices of one's own.
 pub use paceline_device as seam;

@@ -16,8 +16,7 @@ pub(super) fn warnings(results: &Results) -> Vec<String> {
 
 /// Other processes, and other machines on the same host, as the system counts them.
 fn others(results: &Results) -> Option<String> {
-    let noisy =
-        results.suites.iter().filter_map(|run| Some((run, run.noise.filter(|noise| noise.is_much())?)));
+    let noisy = results.suites.iter().filter(|run| run.is_noisy()).filter_map(|run| Some((run, run.noise?)));
     let worst = noisy.max_by(|(_, a), (_, b)| (a.foreign + a.stolen).total_cmp(&(b.foreign + b.stolen)));
     worst.map(|(run, noise)| {
         format!(

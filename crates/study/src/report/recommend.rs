@@ -23,12 +23,13 @@ pub(super) struct Recommendation<'r> {
     pub(super) latency: Option<&'r Row>,
 }
 
-/// For every model that was measured in more than one way.
+/// For every model that was measured through the engine too.
 pub(super) fn recommendations<'r>(rows: &[&'r Row]) -> Vec<Recommendation<'r>> {
     let usable: Vec<&Row> = rows.iter().copied().filter(|row| is_usable(row)).collect();
     let of_model = |model: &'r str| {
         let rows: Vec<&'r Row> = usable.iter().copied().filter(|row| row.model == model).collect();
-        if rows.iter().all(|row| row.mode == rows[0].mode) {
+        // What one session does says nothing of a machine with several cores.
+        if !rows.iter().any(|row| matches!(row.mode, Mode::Engine | Mode::EngineAsync)) {
             return None;
         }
         let waiting = |row: &&&Row| matches!(row.mode, Mode::Threads | Mode::Engine) && row.batch == 1;

@@ -261,6 +261,9 @@ fn noise_is_told_with_how_it_is_known() {
     let run = |noise| SuiteRun { suite: "threads".into(), seconds: 3.0, ended: Ended::Done, noise };
     noisy.suites.push(run(Some(Noise { foreign: 0.02, stolen: 0.0 })));
     assert!(quiet(&markdown(&noisy)));
+    let short = SuiteRun { seconds: 0.1, ..run(Some(Noise { foreign: 0.9, stolen: 0.0 })) };
+    noisy.suites.push(short);
+    assert!(quiet(&markdown(&noisy)));
     noisy.suites.push(run(Some(Noise { foreign: 0.2, stolen: 0.03 })));
     has(
         &markdown(&noisy),
