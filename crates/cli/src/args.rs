@@ -27,7 +27,7 @@ pub enum Command {
         compared, bit for bit, with what the same sample gives alone. Each suite runs in a process of its own: one that crashes or \
         hangs is in the report, and the others go on. Writes report.md and results.json."
     )]
-    Bench(Bench),
+    Bench(Box<Bench>),
     /// Put two runs of bench side by side, and say which differences exceed the noise
     #[command(
         long_about = "Puts two runs of bench side by side, and says which differences exceed the noise: where the intervals of the \
@@ -53,8 +53,8 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// Suite to run: ops, layers, stress, threads, workload, batches, compare, mixed, saturation or soak [default: all but soak,
-    /// with --model those that measure models]
+    /// Suite to run: ops, layers, stress, threads, workload, batches, compare, workers, mixed, saturation or soak [default: all but
+    /// soak, with --model those that measure models]
     #[arg(long = "suite", value_name = "SUITE", value_delimiter = ',')]
     pub suites: Vec<Suite>,
     #[command(flatten)]
@@ -74,6 +74,9 @@ pub struct Bench {
     /// Rounds of each measurement, in turns with those of others: six give an interval of 95 % [default: 6, with --quick 5]
     #[arg(long, value_name = "N", value_parser = rounds, allow_hyphen_values = true)]
     pub rounds: Option<usize>,
+    /// Numbers of worker processes of the suite workers [default: 1,2,4]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers, allow_hyphen_values = true)]
+    pub workers: Option<Vec<usize>>,
     /// How requests come in the open loops of the suite saturation: poisson, constant or bursts
     #[arg(long, value_name = "KIND", value_delimiter = ',', default_value = "poisson")]
     pub arrivals: Vec<Arrivals>,
@@ -187,6 +190,10 @@ fn callers(text: &str) -> Result<usize, String> {
 
 fn batch(text: &str) -> Result<usize, String> {
     whole(text, 1..=4096)
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    whole(text, 1..=64)
 }
 
 fn lanes(text: &str) -> Result<usize, String> {

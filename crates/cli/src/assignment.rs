@@ -12,11 +12,13 @@ use anyhow::{Context, Result};
 use paceline::cpu::{Isa, ceilings};
 use paceline::nn::{Model, StateDict};
 use paceline::{Trace, write_chrome};
-use paceline_study::{Event, Limits, Message, Mode, Row, Scale, Study, Subject, Suite, Weights, isolation};
+use paceline_study::{
+    Event, Host, Limits, Message, Mode, Row, Scale, Study, Subject, Suite, Weights, WorkerSetup, isolation,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
-use crate::subjects::device_of;
+use crate::subjects::{device_name, device_of};
 
 /// What one suite is to measure, and on what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,7 +68,13 @@ impl Assignment {
             trace: self.trace_events,
         };
         let mut traces: Vec<(String, Trace)> = Vec::new();
-        study.run(&*device, Some(&limits), &mut |event| {
+        let workers = WorkerSetup {
+            executable: std::env::current_exe().context("cannot find this program's own file")?,
+            device: device_name(isa),
+            weights: self.weights.clone(),
+        };
+        let host = Host { device: &*device, limits: Some(&limits), workers: Some(&workers) };
+        study.run(host, &mut |event| {
             tell(&Message::from(&event));
             if let Event::Measured(measurement) = event
                 && !measurement.trace.is_empty()

@@ -186,6 +186,7 @@ fn scale(suite: Suite, arguments: &Bench, callers: Option<Vec<usize>>) -> Scale 
         rounds: arguments.rounds.unwrap_or(rounds),
         arrivals: arguments.arrivals.clone(),
         shares: defaults.shares.to_vec(),
+        workers: arguments.workers.clone().map(sorted).unwrap_or_else(|| vec![1, 2, 4]),
         soak: Duration::from_secs_f64(arguments.minutes.unwrap_or(1.0) * 60.0),
     }
 }

@@ -65,6 +65,8 @@ pub fn of(suite: Suite, quick: bool) -> Defaults {
         (Suite::Saturation, true) => {
             Defaults { models: &["mlp"], callers: &[1, 8, 64], shares: &[0.5, 0.9], ..NOTHING }
         }
+        (Suite::Workers, false) => Defaults { models: &["linear", "mlp"], ..NOTHING },
+        (Suite::Workers, true) => Defaults { models: &["mlp"], ..NOTHING },
         (Suite::Soak, _) => Defaults { models: &["linear", "mlp", "tlayer"], ..NOTHING },
     }
 }

@@ -23,6 +23,19 @@ pub fn device_of(isa: Option<Isa>) -> Result<Arc<dyn Device>> {
     })
 }
 
+/// What a worker calls the device with these kernels.
+pub fn device_name(isa: Option<Isa>) -> String {
+    isa.map_or("cpu".into(), |isa| format!("cpu:{isa}"))
+}
+
+/// The device of this name: as the library knows it, or `cpu:` and an instruction set.
+pub fn device_by_name(name: &str) -> Result<Arc<dyn Device>> {
+    match name.strip_prefix("cpu:") {
+        Some(isa) => device_of(Some(isa.parse()?)),
+        None => Ok(paceline::device(name)?),
+    }
+}
+
 /// The models asked for, or else these, with their weights. Weights from a file are known to fit when this returns.
 pub fn subjects(what: &What, default: &[&str]) -> Result<Vec<Subject>> {
     let mut models: Vec<Model> = Vec::new();

@@ -107,6 +107,7 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["bench", "--seconds", "0"], &["expected seconds", "got '0'"]),
         (vec!["bench", "--seconds", "nan"], &["expected seconds", "got 'nan'"]),
         (vec!["bench", "--seconds", "inf"], &["expected seconds", "got 'inf'"]),
+        (vec!["bench", "--workers", "0"], &["--workers", "from 1 to 64, got '0'"]),
         (vec!["bench", "--rounds", "0"], &["--rounds", "from 1 to 1000, got '0'"]),
         (vec!["bench", "--timeout", "0"], &["--timeout", "expected seconds from 0.1"]),
         (vec!["bench", "--minutes", "-1"], &["--minutes", "expected minutes from 0.01"]),
@@ -116,7 +117,7 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["verify", "--iterations", "0"], &["--iterations", "got '0'"]),
         (
             vec!["bench", "--suite", "ops", "--model", "mlp"],
-            &["--model is for the suites stress, threads, batches, compare, saturation or soak"],
+            &["--model is for the suites stress, threads, batches, compare, workers, saturation or soak"],
         ),
         (vec!["bench", "--weights", &good], &["--weights needs exactly one --model", "got 0"]),
         (vec!["bench", "--weights", &good, "--model", "linear,mlp"], &["exactly one --model", "got 2"]),
@@ -180,8 +181,8 @@ fn a_quick_bench_writes_a_report_and_results() {
     assert_eq!(results["command"], format!("paceline {}", arguments.join(" ")));
     let rows = results["rows"].as_array().unwrap();
     // Two loads of many callers; one, three and three modes of three callers; one and three batches; one and four modes of two
-    // parallelisms; one, three numbers of tickets, as many without work, and two open loads.
-    assert_eq!(rows.len(), 2 + 10 + 4 + 9 + 9);
+    // parallelisms; one session, and four sizes of pools with large and small requests; one, three numbers of tickets, as many without work, and two open loads.
+    assert_eq!(rows.len(), 2 + 10 + 4 + 9 + 9 + 9);
     for row in rows {
         assert_eq!((&row["errors"], &row["wrong"]), (&0.into(), &0.into()), "{row}");
         assert_eq!(row["completed"], row["expected"], "{row}");
@@ -189,7 +190,7 @@ fn a_quick_bench_writes_a_report_and_results() {
         assert!(row["latency_us"]["p99"].as_f64() >= row["latency_us"]["p50"].as_f64(), "{row}");
     }
     let suites: Vec<_> = results["suites"].as_array().unwrap().iter().map(|run| &run["suite"]).collect();
-    assert_eq!(suites, ["stress", "threads", "batches", "compare", "saturation"]);
+    assert_eq!(suites, ["stress", "threads", "batches", "compare", "workers", "saturation"]);
     assert!(results["suites"].as_array().unwrap().iter().all(|run| run["ended"] == "done"));
     let mut files: Vec<_> =
         fs::read_dir(scratch.0.join("a/b")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

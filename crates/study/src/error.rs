@@ -52,6 +52,9 @@ pub enum StudyError {
         /// Which output and element differ.
         problem: String,
     },
+    /// Workers could not be started.
+    #[error(transparent)]
+    Workers(#[from] paceline_workers::BuildError),
     /// A thread of a caller could not be started.
     #[error("the thread of a caller could not be started: {0}; try fewer callers")]
     Thread(std::io::Error),

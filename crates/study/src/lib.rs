@@ -31,6 +31,7 @@ mod study;
 mod subject;
 mod suite;
 pub mod verify;
+mod workers;
 mod workload;
 
 pub use catalog::{ModelEntry, PortEntry, catalog};
@@ -49,7 +50,8 @@ pub use results::{DeviceRow, Ended, Machine, ModelCost, ParseError, Results, SCH
 pub use row::{EngineRow, LatencyUs, Load, Mode, Over, Row};
 pub use runner::Measurement;
 pub use soak::{SoakSample, growth};
-pub use study::{Event, Problem, Study};
+pub use study::{Event, Host, Problem, Study};
 pub use subject::{Subject, Weights};
 pub use suite::{CALLERS_BY_ITERATIONS, STRESS, Scale, Suite, UnknownSuite};
+pub use workers::WorkerSetup;
 pub use workload::Workload;

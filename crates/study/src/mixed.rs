@@ -1,10 +1,11 @@
 //! Two models called at once: the study's speech and translation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use paceline_engine::Engine;
+use paceline_engine::{Callable, Engine};
 
-use crate::measure::{Blocking, Clock, Length, Round, Tally, drive, drive_each};
+use crate::measure::{Bare, Blocking, Clock, Length, Round, Strip, Tally, drive, drive_each};
 use crate::row::{Mode, Over, Row};
 use crate::runner::{Identity, Measurement};
 use crate::workload::Workload;
@@ -27,15 +28,16 @@ pub(crate) fn measure(
     let engine = Engine::builder().lanes(lanes).build()?;
     let mut models = Vec::new();
     for workload in workloads {
-        models.push(engine.load(workload.name(), workload.program().clone())?);
+        let model: Arc<dyn Callable> = Arc::new(engine.load(workload.name(), workload.program().clone())?);
+        models.push(model);
     }
     let mut bare = Vec::new();
     for workload in workloads {
-        let strip = std::sync::Arc::new(crate::measure::Strip::new(workload, 1));
-        bare.push([crate::measure::Bare::new(workload, &strip, 0)?]);
+        let strip = Arc::new(Strip::new(workload, 1));
+        bare.push([Bare::new(workload, &strip, 0)?]);
     }
     let all_callers = workloads.iter().zip(&models).flat_map(|(workload, model)| {
-        (0..callers).map(move |index| Blocking::new(workload, model, index).alternating())
+        (0..callers).map(move |index| Blocking::new(workload, Arc::clone(model), index).alternating())
     });
     let mut all_callers: Vec<Blocking<'_>> = all_callers.collect();
 

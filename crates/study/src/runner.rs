@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use paceline_engine::{Engine, Model, Trace};
+use paceline_engine::{Callable, Engine, Model, Trace};
 
 use crate::estimate::{Estimate, median};
 use crate::measure::{Bare, Blocking, Clock, Length, Round, Strip, Tally, drive, keep_in_flight};
@@ -66,7 +66,7 @@ impl<'w> Runner<'w> {
         let callers = match point.mode {
             Mode::Engine => {
                 let served = Served::new(workload, point.lanes, events)?;
-                let blocking = |index| Blocking::new(workload, &served.model, index);
+                let blocking = |index| Blocking::new(workload, served.callable(), index);
                 let callers = (0..point.callers).map(blocking);
                 let callers: Vec<_> = match point.alternates {
                     true => callers.map(Blocking::alternating).collect(),
@@ -219,6 +219,10 @@ impl Served {
         result
     }
 
+    fn callable(&self) -> Arc<dyn Callable> {
+        Arc::new(self.model.clone())
+    }
+
     fn occupancy(&self) -> f64 {
         (self.busy.as_secs_f64() / self.available.as_secs_f64().max(1e-9)).min(1.0)
     }
@@ -232,7 +236,8 @@ pub(crate) fn check_answers(
     iterations: u64,
 ) -> Result<Tally, StudyError> {
     let (_engine, model) = load(workload, lanes, 0)?;
-    let callers = (0..callers).map(|index| Blocking::new(workload, &model, index).alternating());
+    let model: Arc<dyn Callable> = Arc::new(model);
+    let callers = (0..callers).map(|index| Blocking::new(workload, Arc::clone(&model), index).alternating());
     drive(&mut callers.collect::<Vec<_>>(), Round::first(Length::Calls(iterations)), Clock::Wall)
 }
 

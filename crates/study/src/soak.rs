@@ -2,6 +2,7 @@
 //! holds is looked at again and again, and may not grow.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -61,7 +62,7 @@ pub(crate) fn soak(
         for (workload, model) in workloads.iter().zip(&models) {
             let (over, answered) = (&over, &answered);
             for index in 0..WAITING {
-                let mut caller = Blocking::new(workload, model, index);
+                let mut caller = Blocking::new(workload, Arc::new(model.clone()), index);
                 let body = move || call(&mut caller, over, answered);
                 threads.push(spawn(scope, body)?);
             }

@@ -13,6 +13,7 @@ use crate::saturation;
 use crate::soak::{SoakSample, growth, soak};
 use crate::subject::{case_workload, representatives};
 use crate::suite::{CALLERS_BY_ITERATIONS, Scale};
+use crate::workers::{self, WorkerSetup};
 use crate::workload::Workload;
 use crate::{Point, StudyError, Subject, Suite, Weights};
 
@@ -30,6 +31,24 @@ pub struct Study {
     /// How many batches and requests may be kept for the traces of all measurements together: each lane of each gets an equal
     /// share. Zero makes no traces.
     pub trace: usize,
+}
+
+/// What a study is made on.
+#[derive(Clone, Copy)]
+pub struct Host<'h> {
+    /// What computes.
+    pub device: &'h dyn Device,
+    /// For [`Suite::Saturation`]; without it, what bounds a model stays unknown.
+    pub limits: Option<&'h dyn Limits>,
+    /// For [`Suite::Workers`], which is left out without it.
+    pub workers: Option<&'h WorkerSetup>,
+}
+
+impl<'h> Host<'h> {
+    /// A device, and nothing else.
+    pub fn of(device: &'h dyn Device) -> Self {
+        Host { device, limits: None, workers: None }
+    }
 }
 
 /// What a study tells while it runs.
@@ -92,14 +111,8 @@ impl Problem {
 type Observer<'o> = &'o mut dyn FnMut(Event<'_>);
 
 impl Study {
-    /// Measures, suite by suite. What was measured comes as events, so that nothing is lost when something later fails. `limits` is
-    /// for [`Suite::Saturation`]: without it, what bounds a model stays unknown.
-    pub fn run(
-        &self,
-        device: &dyn Device,
-        limits: Option<&dyn Limits>,
-        observer: Observer<'_>,
-    ) -> Result<(), StudyError> {
+    /// Measures, suite by suite. What was measured comes as events, so that nothing is lost when something later fails.
+    pub fn run(&self, host: Host<'_>, observer: Observer<'_>) -> Result<(), StudyError> {
         let mut suites = self.suites.clone();
         suites.sort();
         suites.dedup();
@@ -108,7 +121,7 @@ impl Study {
         let rings = engine_points * self.scale.lanes;
         let events = (self.trace / rings.max(1)).max(usize::from(self.trace > 0));
         for suite in suites {
-            self.suite(suite, device, limits, events, observer)?;
+            self.suite(suite, host, events, observer)?;
         }
         Ok(())
     }
@@ -116,11 +129,11 @@ impl Study {
     fn suite(
         &self,
         suite: Suite,
-        device: &dyn Device,
-        limits: Option<&dyn Limits>,
+        host: Host<'_>,
         events: usize,
         observer: Observer<'_>,
     ) -> Result<(), StudyError> {
+        let Host { device, limits, workers } = host;
         match suite {
             Suite::Ops | Suite::Layers => {
                 for case in representatives(suite) {
@@ -128,6 +141,7 @@ impl Study {
                     self.measure(suite, case.subject(), prepare, events, observer)?;
                 }
             }
+            Suite::Workers => self.workers(device, workers, observer)?,
             Suite::Mixed => self.mixed(device, observer)?,
             Suite::Saturation => self.saturation(device, limits, observer)?,
             Suite::Soak => self.soak(device, observer)?,
@@ -152,6 +166,7 @@ impl Study {
             Suite::Ops | Suite::Layers => {
                 representatives(suite).iter().map(|case| of_points(case.subject())).sum()
             }
+            Suite::Workers => self.subjects.len() * self.workers_steps(),
             Suite::Mixed => self.scale.rounds,
             Suite::Saturation => self.subjects.len() * self.saturation_steps(),
             Suite::Soak => 1,
@@ -171,7 +186,7 @@ impl Study {
         };
         match suite {
             Suite::Ops | Suite::Layers => representatives(suite).iter().map(|case| of(case.subject())).sum(),
-            Suite::Mixed | Suite::Saturation | Suite::Soak => 0,
+            Suite::Workers | Suite::Mixed | Suite::Saturation | Suite::Soak => 0,
             _ => self.subjects.iter().map(|subject| of(subject.model.name())).sum(),
         }
     }
@@ -220,6 +235,38 @@ impl Study {
         let points: Vec<_> =
             runners.iter().map(|runner| (*runner.point(), runner.rounds().to_vec())).collect();
         Ok(runners.into_iter().map(|runner| runner.finish(&points)).collect())
+    }
+
+    /// Rounds of one model in [`Suite::Workers`].
+    fn workers_steps(&self) -> usize {
+        workers::ways(&self.scale) * self.scale.rounds.max(1)
+    }
+
+    fn workers(
+        &self,
+        device: &dyn Device,
+        setup: Option<&WorkerSetup>,
+        observer: Observer<'_>,
+    ) -> Result<(), StudyError> {
+        let Some(setup) = setup else {
+            observer(Event::Stepped { steps: self.steps(Suite::Workers) });
+            let text = "the suite 'workers' was left out: nothing says how to start a worker".to_string();
+            observer(Event::Problem(&Problem::LeftOut(text)));
+            return Ok(());
+        };
+        for subject in &self.subjects {
+            let name = subject.model.name();
+            let prepare = || subject.workload(device, self.seed, workers::BATCH);
+            let Some(workload) = prepared(name, self.workers_steps(), prepare, observer)? else { continue };
+            observer(Event::Cost(&subject.cost()?));
+            let step = &mut |how: &str| {
+                observer(Event::Measuring { name, how });
+                observer(Event::Stepped { steps: 1 });
+            };
+            let measured = workers::measure(setup, &subject.model, self.seed, &workload, &self.scale, step)?;
+            measured.iter().for_each(|measurement| observer(Event::Measured(measurement)));
+        }
+        Ok(())
     }
 
     fn mixed(&self, device: &dyn Device, observer: Observer<'_>) -> Result<(), StudyError> {

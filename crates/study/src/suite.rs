@@ -35,6 +35,8 @@ pub enum Suite {
     Batches,
     /// Threads, batches and the engine at equal parallelism.
     Compare,
+    /// Requests of 64 samples to an engine in this process, and to one, two and four worker processes.
+    Workers,
     /// Four callers of a speech model and four of a translation model at once.
     Mixed,
     /// More and more tickets in flight, then requests at times of their own: where throughput flattens, and what bounds it.
@@ -69,6 +71,8 @@ pub struct Scale {
     pub arrivals: Vec<Arrivals>,
     /// Rates of these open loops, as shares of the best rate of the closed ones.
     pub shares: Vec<f64>,
+    /// Numbers of workers of [`Suite::Workers`], each at least 1.
+    pub workers: Vec<usize>,
     /// How long [`Suite::Soak`] takes.
     pub soak: Duration,
 }
@@ -86,6 +90,7 @@ impl Default for Scale {
             rounds: 2,
             arrivals: vec![Arrivals::Poisson],
             shares: vec![0.5],
+            workers: vec![1],
             soak: Duration::from_secs(1),
         }
     }
@@ -100,7 +105,7 @@ impl Scale {
 
 impl Suite {
     /// Every suite, in the order of a report.
-    pub const ALL: [Suite; 10] = [
+    pub const ALL: [Suite; 11] = [
         Suite::Ops,
         Suite::Layers,
         Suite::Stress,
@@ -108,6 +113,7 @@ impl Suite {
         Suite::Workload,
         Suite::Batches,
         Suite::Compare,
+        Suite::Workers,
         Suite::Mixed,
         Suite::Saturation,
         Suite::Soak,
@@ -123,6 +129,7 @@ impl Suite {
             Suite::Workload => "workload",
             Suite::Batches => "batches",
             Suite::Compare => "compare",
+            Suite::Workers => "workers",
             Suite::Mixed => "mixed",
             Suite::Saturation => "saturation",
             Suite::Soak => "soak",
@@ -141,7 +148,7 @@ impl Suite {
 
     /// Whether what lanes of an engine execute for it is traced.
     pub fn is_traced(self) -> bool {
-        !matches!(self, Suite::Batches | Suite::Mixed | Suite::Saturation | Suite::Soak)
+        !matches!(self, Suite::Batches | Suite::Workers | Suite::Mixed | Suite::Saturation | Suite::Soak)
     }
 
     /// Whether it measures this case: operators and layers on ordinary numbers.
@@ -204,7 +211,7 @@ impl Suite {
             Suite::Saturation => {
                 points.extend(scale.callers.iter().map(|&n| Point::engine_async(self, n, lanes, time)));
             }
-            Suite::Mixed | Suite::Soak => points.clear(),
+            Suite::Workers | Suite::Mixed | Suite::Soak => points.clear(),
         }
         points
     }

@@ -15,6 +15,9 @@ use paceline_graph::{Data, Graph, Tensor, reference};
 use crate::StudyError;
 use crate::answers::same;
 
+/// Requests of many samples that are told apart.
+const TURNS: usize = 8;
+
 /// A program and samples whose answers are known.
 pub struct Workload {
     name: String,
@@ -108,6 +111,30 @@ impl Workload {
         });
         let samples = samples.collect::<Result<_, _>>().map_err(failed)?;
         Ok(Workload { name: self.name.clone(), program, samples })
+    }
+
+    /// Requests of so many samples each, a few that differ, and their answers.
+    pub(crate) fn joined(&self, batch: usize) -> Result<Self, StudyError> {
+        let inputs = |name: &str, problem: String| StudyError::Inputs { name: name.into(), problem };
+        let mut samples = Vec::new();
+        for turn in 0..TURNS.min(self.len()) {
+            let rows: Vec<&Sample> = (0..batch).map(|row| self.sample(turn + row)).collect();
+            let mut joined = Sample { inputs: Vec::new(), answer: Vec::new() };
+            for port in 0..self.signature().inputs.len() {
+                let mut data = Data::zeros(rows[0].inputs[port].dtype(), 0);
+                rows.iter().for_each(|row| append(&mut data, View::of(row.inputs[port].data())));
+                let shape = std::iter::once(batch).chain(rows[0].inputs[port].shape()[1..].iter().copied());
+                let tensor = Tensor::new(shape.collect::<Vec<_>>(), data);
+                joined.inputs.push(tensor.map_err(|error| inputs(&self.name, error.to_string()))?);
+            }
+            for port in 0..self.signature().outputs.len() {
+                let mut data = Data::zeros(self.signature().outputs[port].dtype, 0);
+                rows.iter().for_each(|row| append(&mut data, View::of(&row.answer[port])));
+                joined.answer.push(data);
+            }
+            samples.push(joined);
+        }
+        Ok(Workload { name: self.name.clone(), program: self.program.clone(), samples })
     }
 
     /// What runs it.

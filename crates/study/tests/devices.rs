@@ -12,7 +12,7 @@ use paceline_graph::Graph;
 use paceline_nn::{Model, models};
 use paceline_study::verify::{Checked, Verification};
 use paceline_study::{
-    Arrivals, Event, Limit, Limits, Message, Mode, Results, Row, Scale, Study, Subject, Suite, Weights,
+    Arrivals, Event, Host, Limit, Limits, Message, Mode, Results, Row, Scale, Study, Subject, Suite, Weights,
 };
 
 /// What is wrong with a device.
@@ -122,7 +122,7 @@ fn studied(fault: Fault, suites: Vec<Suite>, scale: Scale, limits: Option<&dyn L
         let line = Message::from(&event).to_line();
         results.hear(Message::from_line(&line).unwrap_or_else(|| panic!("{line} is not understood")));
     };
-    study.run(&Faulty(fault), limits, observer).unwrap();
+    study.run(Host { limits, ..Host::of(&Faulty(fault)) }, observer).unwrap();
     assert_eq!(stepped, planned);
     assert!(fault != Fault::Nothing || (traced > 0) == is_traced, "{traced} traces");
     results
@@ -291,7 +291,7 @@ fn operators_and_layers_are_measured_by_name() {
         Study { suites: vec![Suite::Ops], subjects: Vec::new(), scale: Scale::default(), seed: 1, trace: 0 };
     let mut rows: Vec<Row> = Vec::new();
     study
-        .run(&ReferenceDevice, None, &mut |event| {
+        .run(Host::of(&ReferenceDevice), &mut |event| {
             if let Event::Measured(m) = event {
                 rows.push(m.row.clone())
             }

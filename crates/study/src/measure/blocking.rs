@@ -4,10 +4,11 @@
 //! callers that only call never meet, and no batch is larger than one. A ticket is never computed by its caller. Callers that
 //! send every second request by ticket wait for lanes and for each other, however quick the graph, and share batches.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use paceline_device::View;
-use paceline_engine::{InferError, Model, Outputs, Request};
+use paceline_engine::{Callable, InferError, Outputs, Request};
 
 use super::{Answer, Caller, Verdict};
 use crate::workload::{Sample, Workload};
@@ -15,15 +16,15 @@ use crate::workload::{Sample, Workload};
 /// A caller that sends one sample at a time through the engine and waits.
 pub(crate) struct Blocking<'w> {
     workload: &'w Workload,
-    model: Model,
+    model: Arc<dyn Callable>,
     next: usize,
     alternates: bool,
 }
 
 impl<'w> Blocking<'w> {
     /// The `index`th caller; callers begin at different samples.
-    pub(crate) fn new(workload: &'w Workload, model: &Model, index: usize) -> Self {
-        Blocking { workload, model: model.clone(), next: index, alternates: false }
+    pub(crate) fn new(workload: &'w Workload, model: Arc<dyn Callable>, index: usize) -> Self {
+        Blocking { workload, model, next: index, alternates: false }
     }
 
     /// The same, with every second request sent by ticket.

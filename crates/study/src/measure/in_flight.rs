@@ -3,14 +3,19 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use paceline_engine::{Model, SubmitError, Ticket};
+use paceline_engine::{Callable, SubmitError, Ticket};
 
 use super::{Answer, Round, Tally, rate, request};
 use crate::workload::Workload;
 
 /// Keeps `tickets` requests of one sample each in flight. Measures whole rounds of as many answers as there are tickets: answers
 /// come in bursts, and a rate from the middle of one to the end of another would be too high.
-pub(crate) fn keep_in_flight(workload: &Workload, model: &Model, tickets: usize, round: Round) -> Tally {
+pub(crate) fn keep_in_flight(
+    workload: &Workload,
+    model: &dyn Callable,
+    tickets: usize,
+    round: Round,
+) -> Tally {
     let Round { length, warm_up } = round;
     let mut flight = Flight { workload, model, next: 0, pending: VecDeque::with_capacity(tickets) };
     (0..tickets).for_each(|_| flight.submit());
@@ -40,7 +45,7 @@ pub(crate) fn keep_in_flight(workload: &Workload, model: &Model, tickets: usize,
 
 struct Flight<'w> {
     workload: &'w Workload,
-    model: &'w Model,
+    model: &'w dyn Callable,
     next: usize,
     /// The oldest first: the sample's index, when it was submitted, and what came of that.
     pending: VecDeque<(usize, Instant, Result<Ticket, SubmitError>)>,

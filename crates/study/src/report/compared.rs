@@ -1,9 +1,9 @@
 //! Ways of doing the same side by side: threads against batches, larger and larger layers, two models at once.
 
 use super::document::{Block, Section, ceilings, log_plot, models, of, rate_at, series};
-use super::plot::{Axis, Plot};
+use super::plot::{Axis, Ceiling, Plot};
 use super::table::{Table, count, number};
-use super::words::{call, lanes, mode, over, range, spread, status};
+use super::words::{call, efficiency, lanes, mode, over, range, spread, status};
 use crate::{Mode, Results, Row};
 
 /// Threads, batches and the engine at equal parallelism.
@@ -108,6 +108,56 @@ pub(super) fn sized(results: &Results, rows: &[&Row]) -> Section {
     };
     let block = Block::default().with_table(table).with_plot(plot);
     Section { id: "workload", title: "Larger layers".into(), words, blocks: vec![block] }
+}
+
+/// An engine in this process, and in processes of their own.
+pub(super) fn workers(rows: &[&Row]) -> Section {
+    let words = "Requests of 64 samples, two in flight for each lane, to the engine of this process (`workers` 0) and to worker processes, \
+                 which share the cores among them; then one caller that waits for one sample at a time. The baseline of workers is \
+                 the engine of this process, with the same requests; that of its large requests is one bare session. `lanes`: of all \
+                 processes together. `eff.`: the ratio over that of the lanes. `p50`, `p99`: time of a call in microseconds."
+        .to_string();
+    let block = |model: &str| {
+        let header = [
+            "mode",
+            ">workers",
+            ">lanes",
+            ">batch",
+            ">samples/s",
+            ">±",
+            ">ratio",
+            ">eff.",
+            ">p50",
+            ">p99",
+            "status",
+        ];
+        let mut table = Table::new(header);
+        for row in rows.iter().filter(|row| row.model == model) {
+            table.push([
+                row.mode.name().to_string(),
+                row.workers.to_string(),
+                row.lanes.to_string(),
+                row.batch.to_string(),
+                number(row.samples_per_s),
+                spread(row.interval.as_ref()),
+                over(row),
+                efficiency(row),
+                number(row.latency_us.p50),
+                number(row.latency_us.p99),
+                status(&[row]),
+            ]);
+        }
+        let large = of(rows, model, Mode::EngineAsync);
+        let rate = series("workers", large.filter(|row| row.workers > 0), rate_at(|row| row.workers as f64));
+        let title = "Throughput against workers";
+        let mut plot = log_plot("workers", model, title, "worker processes", "samples/s", vec![rate]);
+        let own = of(rows, model, Mode::EngineAsync).find(|row| row.workers == 0);
+        plot.ceilings
+            .extend(own.map(|row| Ceiling { name: "engine of this process".into(), y: row.samples_per_s }));
+        Block::of(model).with_table(table).with_plot(plot)
+    };
+    let blocks = models(rows).into_iter().map(block).collect();
+    Section { id: "workers", title: "Worker processes".into(), words, blocks }
 }
 
 /// Two models at once.

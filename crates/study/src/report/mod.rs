@@ -116,6 +116,7 @@ fn section(suite: Suite, results: &Results, rows: &[&Row]) -> Section {
         Suite::Workload => compared::sized(results, rows),
         Suite::Batches => scaling::batches(results, rows),
         Suite::Compare => compared::compared(results, rows),
+        Suite::Workers => compared::workers(rows),
         Suite::Mixed => compared::mixed(rows),
         Suite::Saturation => saturated::saturated(results, rows),
         Suite::Soak => saturated::soaked(&results.soak, rows),
