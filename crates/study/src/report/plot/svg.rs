@@ -24,6 +24,8 @@ const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
+/// Of more points than these, marks would hide the line.
+const MANY: usize = 40;
 /// Widths of letters, about.
 const LETTER: f64 = 7.3;
 
@@ -162,15 +164,21 @@ impl<'p> Canvas<'p> {
             let _ = writeln!(
                 text,
                 "<g class=\"ceiling\"><path d=\"M{LEFT} {at:.1}H{right}\"/>\
-                 <text class=\"end\" x=\"{right}\" y=\"{label:.1}\">{}</text></g>",
+                 <text x=\"{:.0}\" y=\"{label:.1}\">{}</text></g>",
+                LEFT + 8.0,
                 escape(&ceiling.name),
             );
         }
     }
 
     fn series(&self, index: usize, series: &Series, text: &mut String) {
-        let _ =
-            write!(text, "<g class=\"series {}\" data-name=\"{}\">", classes(index), escape(&series.name));
+        let _ = write!(
+            text,
+            "<g class=\"series {}{}\" data-name=\"{}\">",
+            classes(index),
+            if series.points.len() > MANY { " many" } else { "" },
+            escape(&series.name)
+        );
         for (point, (low, high)) in series.points.iter().filter_map(|point| Some((point, point.interval?))) {
             let (x, low, high) = (self.x(point.x), self.y(low), self.y(high));
             let _ = write!(text, "<path class=\"interval\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>");
