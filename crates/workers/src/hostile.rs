@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use paceline_device::Signature;
 use paceline_device::fake::port;
@@ -10,6 +11,7 @@ use paceline_engine::remote::{Contract, Pending};
 use paceline_engine::{Answer, ExecutionError, Request};
 use paceline_graph::{DType, Tensor};
 
+use crate::crashes::Blame;
 use crate::entry::Entry;
 use crate::job::Job;
 use crate::layout::{DONE_TAIL, Layout, SUBMIT_TAIL, slot};
@@ -43,7 +45,7 @@ impl Scene {
         let contract = Contract::new("m", [(signature, 8)]);
         let mut options = Builder::default().options;
         options.models.push(ModelSpec::new("m", Source::Custom { description: String::new() }));
-        let state = State::new(Limits { samples: SLOTS as usize, layout }, 1);
+        let state = State::new(Limits { samples: SLOTS as usize, layout, request_timeout: Duration::MAX }, 1);
         let shared = Arc::new(Shared::new(options, state));
         assert!(shared.agree_on_models(vec![ModelInfo::new(contract, 1000, 1000)]));
         let (a, b) = UnixStream::pair().unwrap();
@@ -192,7 +194,7 @@ fn suspects_have_a_worker_to_themselves() {
     let jobs: Vec<_> = (0..3).map(|_| scene.submit()).collect();
     let _: Vec<u32> = (0..3).map(|_| scene.take()).collect();
     let (death, fallen) = scene.shared.lock().died(0, 1, 0);
-    assert!(fallen.is_empty() && !death.on_a_suspect);
+    assert!(fallen.is_empty() && death.blame == Blame::Worker);
     let late = scene.submit();
     assert_eq!(scene.shared.lock().waiting(), 1);
     // The next process: each suspect alone, in order, then the others.
@@ -217,7 +219,7 @@ fn suspects_have_a_worker_to_themselves() {
     let last = Scene::new();
     send(&scene.shared.lock().up(0, Arc::clone(&last.link)));
     let (death, fallen) = scene.shared.lock().died(0, 1, 0);
-    assert!(death.on_a_suspect);
+    assert_eq!(death.blame, Blame::SuspectForTheFirstTime);
     assert_eq!(fallen.iter().map(|fallen| fallen.executions).collect::<Vec<_>>(), [2]);
     scene.shared.fail(fallen, "it died");
     assert!(matches!(taken(&job), Err(ExecutionError::Crashed { executions: 2, .. })));

@@ -14,18 +14,20 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::clock::NEVER;
-use crate::crashes::Death;
+use crate::crashes::{Blame, Death};
 use crate::job::{Job, Place};
 use crate::layout::Layout;
 use crate::link::Link;
 use crate::ring::Corrupt;
 use crate::seat::{InFlight, Occupancy, Phase, Seat, Table, Transfer, Waiting};
 
-/// What each worker may hold, and what a request costs by measurement.
+/// What each worker may hold, and for how long.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) samples: usize,
     pub(crate) layout: Layout,
+    /// How much longer than predicted an answer may take.
+    pub(crate) request_timeout: Duration,
 }
 
 /// The state of a pool.
@@ -162,7 +164,7 @@ impl State {
         order.sort_by_key(|&i| self.seats[i].load_ns);
         let mut waiting = waiting;
         for worker in order {
-            match self.seats[worker].put(worker, waiting) {
+            match self.seats[worker].put(worker, waiting, self.limits.request_timeout) {
                 Ok(transfer) => return Ok(transfer),
                 Err(back) => waiting = back,
             }
@@ -178,7 +180,7 @@ impl State {
                 && seat.is_idle()
                 && let Some(suspect) = seat.suspects.pop_front()
             {
-                match seat.put(worker, suspect) {
+                match seat.put(worker, suspect, self.limits.request_timeout) {
                     Ok(transfer) => {
                         seat.isolating = true;
                         transfers.push(transfer);
@@ -277,7 +279,13 @@ impl State {
         let seat = &mut self.seats[worker];
         seat.phase = Phase::Starting;
         seat.link = None;
-        let death = Death { at: now, had_answered: seat.answered > 0, on_a_suspect: seat.isolating };
+        let had_died = seat.table.entries.iter().flatten().map(|in_flight| in_flight.waiting.deaths).next();
+        let blame = match had_died.filter(|_| seat.isolating) {
+            None => Blame::Worker,
+            Some(1) => Blame::SuspectForTheFirstTime,
+            Some(_) => Blame::Suspect,
+        };
+        let death = Death { at: now, had_answered: seat.answered > 0, blame };
         (seat.isolating, seat.answered) = (false, 0);
         let lost = std::mem::replace(&mut seat.table, Table::new(&self.limits.layout)).entries;
         (seat.samples, seat.load_ns) = (0, 0);
@@ -381,9 +389,10 @@ impl State {
         (tell, self.pump(), true)
     }
 
-    /// When the oldest request of a worker was given to it.
-    pub(crate) fn oldest(&self, worker: usize) -> Option<Instant> {
-        self.seats[worker].table.entries.iter().flatten().map(|in_flight| in_flight.since).min()
+    /// Whether a worker should have answered one of its requests by now.
+    pub(crate) fn is_late(&self, worker: usize, now: Instant) -> bool {
+        let entries = &self.seats[worker].table.entries;
+        entries.iter().flatten().any(|in_flight| in_flight.late.is_some_and(|late| late <= now))
     }
 
     /// The worker's seat, if its process is still this one.

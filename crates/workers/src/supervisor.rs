@@ -130,10 +130,13 @@ fn hangs(shared: &Shared, worker: usize, unanswered: Duration) -> Option<String>
     if unanswered >= options.health_timeout {
         return Some(format!("it gave no sign of life for {:?} and was killed", options.health_timeout));
     }
-    let oldest = shared.lock().oldest(worker)?;
-    let has_expired = oldest.elapsed() >= options.request_timeout;
-    has_expired
-        .then(|| format!("it did not answer a request within {:?} and was killed", options.request_timeout))
+    let is_late = shared.lock().is_late(worker, Instant::now());
+    is_late.then(|| {
+        format!(
+            "it did not answer a request within {:?} of the predicted time and was killed",
+            options.request_timeout
+        )
+    })
 }
 
 /// Takes from a dead process what it held.
