@@ -57,13 +57,19 @@ pub(crate) struct Waiting {
     pub(crate) job: Arc<Job>,
     /// Predicted nanoseconds of its execution.
     pub(crate) cost_ns: u64,
+    /// When it is due, in the order in which requests wait.
+    pub(crate) due: u64,
     /// Executions that ended with a death.
     pub(crate) deaths: u32,
+    /// Whether it was in a worker that died and said that it had not taken it. That is believed once.
+    pub(crate) spared: bool,
 }
 
 /// A request that a process has.
 pub(crate) struct InFlight {
     pub(crate) waiting: Waiting,
+    /// Its number in its slot.
+    pub(crate) request: u32,
     pub(crate) block: Range<usize>,
     /// When it should have been answered, at the latest; `None` where that is beyond all times.
     pub(crate) late: Option<Instant>,
@@ -141,7 +147,7 @@ impl Seat {
         // Twice what everything before it is predicted to take on one lane.
         let queue = Duration::from_nanos(self.load_ns.saturating_mul(2));
         let late = Instant::now().checked_add(timeout.saturating_add(queue));
-        let in_flight = InFlight { waiting, block, late, withdrawn: false };
+        let in_flight = InFlight { waiting, request, block, late, withdrawn: false };
         self.table.entries[slot as usize] = Some(in_flight);
         Ok(Transfer { link, slot, begin, request, job })
     }

@@ -105,7 +105,7 @@ impl State {
             let fitting = (job.samples as u128 * bytes as u128 / job.block.bytes as u128) as usize;
             return Err(Refusal::TooLarge { limit: samples.min(fitting) });
         }
-        let waiting = Waiting { job: Arc::clone(job), cost_ns, deaths: 0 };
+        let waiting = Waiting { job: Arc::clone(job), cost_ns, due, deaths: 0, spared: false };
         let somebody_takes = self.seats.iter().any(Seat::takes_requests);
         if self.waiting.is_empty() && somebody_takes {
             let transfer = self.place(waiting).map_err(|_| self.full(job))?;
@@ -119,7 +119,7 @@ impl State {
             return Err(self.full(job));
         }
         self.outstanding += 1;
-        self.wait(waiting, due);
+        self.wait(waiting);
         Ok(self.pump())
     }
 
@@ -139,8 +139,8 @@ impl State {
         Refusal::Samples { queued: in_flight + self.waiting_samples, limit, retry_after }
     }
 
-    fn wait(&mut self, waiting: Waiting, due: u64) {
-        let key = (due, self.number);
+    fn wait(&mut self, waiting: Waiting) {
+        let key = (waiting.due, self.number);
         self.number += 1;
         self.waiting_samples += waiting.job.samples;
         self.waiting_bytes += waiting.job.block.bytes;
@@ -274,11 +274,19 @@ impl State {
         }
     }
 
-    /// The process of a worker is dead. Returns what is known of its death, and the requests that died with one too often.
-    pub(crate) fn died(&mut self, worker: usize, retries: u32, now: u64) -> (Death, Vec<Fallen>) {
+    /// The process of a worker is dead. What it had not even taken waits again, if its word can be trusted; the rest is suspect.
+    /// Returns what is known of its
+    /// death, the requests that died with one too often, and what can be given out now.
+    pub(crate) fn died(
+        &mut self,
+        worker: usize,
+        was_sound: bool,
+        retries: u32,
+        now: u64,
+    ) -> (Death, Vec<Fallen>, Transfers) {
         let seat = &mut self.seats[worker];
         seat.phase = Phase::Starting;
-        seat.link = None;
+        let link = seat.link.take();
         let had_died = seat.table.entries.iter().flatten().map(|in_flight| in_flight.waiting.deaths).next();
         let blame = match had_died.filter(|_| seat.isolating) {
             None => Blame::Worker,
@@ -289,11 +297,27 @@ impl State {
         (seat.isolating, seat.answered) = (false, 0);
         let lost = std::mem::replace(&mut seat.table, Table::new(&self.limits.layout)).entries;
         (seat.samples, seat.load_ns) = (0, 0);
-        let mut lost: Vec<InFlight> = lost.into_iter().flatten().collect();
-        lost.sort_by_key(|in_flight| in_flight.waiting.job.accepted);
-        let fallen =
-            lost.into_iter().filter_map(|in_flight| self.suspect(worker, in_flight, retries)).collect();
-        (death, fallen)
+        let lost = (0..).zip(lost).filter_map(|(slot, in_flight)| Some((slot, in_flight?)));
+        let is_suspect = |&(slot, ref in_flight): &(u32, InFlight)| {
+            let had_taken = link.as_ref().is_some_and(|link| link.has_taken(slot, in_flight.request));
+            had_taken || !was_sound || in_flight.waiting.spared
+        };
+        let (mut suspects, spared): (Vec<_>, Vec<_>) = lost.partition(is_suspect);
+        suspects.sort_by_key(|(_, in_flight)| in_flight.waiting.job.accepted);
+        let suspect = |(_, in_flight)| self.suspect(worker, in_flight, retries);
+        let fallen = suspects.into_iter().filter_map(suspect).collect();
+        for (_, InFlight { mut waiting, withdrawn, .. }) in spared {
+            waiting.spared = true;
+            match waiting.deaths {
+                _ if withdrawn => {}
+                0 => self.wait(waiting),
+                _ => {
+                    waiting.job.set_place(Place::Suspect(worker));
+                    self.seats[worker].suspects.push_front(waiting);
+                }
+            }
+        }
+        (death, fallen, self.pump())
     }
 
     /// Has a request executed again, by the worker that it was in; or gives it up.
