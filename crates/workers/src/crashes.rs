@@ -44,8 +44,18 @@ pub(crate) struct Death {
     pub(crate) at: u64,
     /// Whether the worker had answered a request since it was started.
     pub(crate) had_answered: bool,
-    /// Whether it executed one request alone that was suspected of having killed a worker before: then the request is to blame.
-    pub(crate) on_a_suspect: bool,
+    pub(crate) blame: Blame,
+}
+
+/// Who is to blame for a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Nobody knows; the worker counts it.
+    Worker,
+    /// The one request that was executed. It was in another death before, with others; that one is explained now, too.
+    SuspectForTheFirstTime,
+    /// The one request that was executed, again.
+    Suspect,
 }
 
 impl Crashes {
@@ -58,14 +68,20 @@ impl Crashes {
         while self.times.front().is_some_and(|&time| time < since) {
             self.times.pop_front();
         }
-        if !death.on_a_suspect {
-            self.times.push_back(death.at);
+        let RestartPolicy { first_delay, longest_delay, .. } = self.policy;
+        match death.blame {
+            Blame::Worker => self.times.push_back(death.at),
+            Blame::Suspect => return Verdict::Restart(first_delay),
+            Blame::SuspectForTheFirstTime => {
+                self.times.pop_back();
+                self.in_a_row = self.in_a_row.saturating_sub(1);
+                return Verdict::Restart(first_delay);
+            }
         }
         if self.times.len() >= self.policy.crashes {
             return Verdict::GiveUp;
         }
         self.in_a_row = if death.had_answered { 1 } else { self.in_a_row.saturating_add(1) };
-        let RestartPolicy { first_delay, longest_delay, .. } = self.policy;
         Verdict::Restart(match self.in_a_row {
             0 | 1 => Duration::ZERO,
             n => first_delay.saturating_mul(1u32.checked_shl(n - 2).unwrap_or(u32::MAX)).min(longest_delay),
@@ -90,7 +106,7 @@ mod tests {
     }
 
     fn death(at_ms: u64) -> Death {
-        Death { at: at_ms * MS, had_answered: false, on_a_suspect: false }
+        Death { at: at_ms * MS, had_answered: false, blame: Blame::Worker }
     }
 
     #[test]
@@ -122,10 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn deaths_on_a_suspect_are_not_the_workers() {
+    fn poisonous_requests_are_not_the_workers_fault() {
         let mut crashes = crashes();
         for i in 0..100 {
-            assert_ne!(crashes.died(Death { on_a_suspect: true, ..death(i) }), Verdict::GiveUp);
+            for blame in [Blame::Worker, Blame::SuspectForTheFirstTime, Blame::Suspect] {
+                let verdict = crashes.died(Death { blame, ..death(i) });
+                assert!(
+                    matches!(verdict, Verdict::Restart(delay) if delay <= Duration::from_millis(10)),
+                    "{i} {verdict:?}"
+                );
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use paceline_device::Signature;
 use paceline_device::fake::port;
@@ -10,6 +11,7 @@ use paceline_engine::remote::{Contract, Pending};
 use paceline_engine::{Answer, ExecutionError, Request};
 use paceline_graph::{DType, Tensor};
 
+use crate::crashes::Blame;
 use crate::entry::Entry;
 use crate::job::Job;
 use crate::layout::{DONE_TAIL, Layout, SUBMIT_TAIL, slot};
@@ -43,7 +45,7 @@ impl Scene {
         let contract = Contract::new("m", [(signature, 8)]);
         let mut options = Builder::default().options;
         options.models.push(ModelSpec::new("m", Source::Custom { description: String::new() }));
-        let state = State::new(Limits { samples: SLOTS as usize, layout }, 1);
+        let state = State::new(Limits { samples: SLOTS as usize, layout, request_timeout: Duration::MAX }, 1);
         let shared = Arc::new(Shared::new(options, state));
         assert!(shared.agree_on_models(vec![ModelInfo::new(contract, 1000, 1000)]));
         let (a, b) = UnixStream::pair().unwrap();
@@ -68,10 +70,7 @@ impl Scene {
 
     /// The slot of the next request that the worker finds.
     fn take(&mut self) -> u32 {
-        match self.submitted.pop(&self.theirs.region).unwrap().map(Entry::of) {
-            Some(Entry::Submit(slot)) => slot,
-            other => panic!("expected a request, got {other:?}"),
-        }
+        take(&self.theirs, &mut self.submitted)
     }
 
     fn write(&self, slot: u32, at: usize, word: u32) {
@@ -86,6 +85,19 @@ impl Scene {
     /// Whether what the worker wrote made sense.
     fn collect(&self) -> bool {
         self.shared.collect(0, &self.link)
+    }
+}
+
+/// The slot of the next request, which the worker takes.
+fn take(wire: &Wire, submitted: &mut Consumer) -> u32 {
+    match submitted.pop(&wire.region).unwrap().map(Entry::of) {
+        Some(Entry::Submit(slot)) => {
+            let place = wire.layout.slot(slot);
+            let request = wire.region.word(place + slot::CALLER).load(Ordering::Relaxed);
+            wire.region.word(place + slot::TAKEN).store(request, Ordering::Relaxed);
+            slot
+        }
+        other => panic!("expected a request, got {other:?}"),
     }
 }
 
@@ -115,7 +127,7 @@ fn nonsense_is_found_and_loses_no_request() {
         assert!(!scene.collect(), "{what}");
         assert!(!job.is_answered(), "{what}");
         // The worker is killed then, and the request waits to be executed again.
-        let (_, fallen) = scene.shared.lock().died(0, 1, 0);
+        let (_, fallen, _) = scene.shared.lock().died(0, false, 1, 0);
         assert!(fallen.is_empty());
         assert_eq!(scene.shared.lock().occupancy(0).suspects, 1, "{what}");
         let (_, left) = scene.shared.lock().give_up(0, "test");
@@ -191,8 +203,8 @@ fn suspects_have_a_worker_to_themselves() {
     let mut scene = Scene::new();
     let jobs: Vec<_> = (0..3).map(|_| scene.submit()).collect();
     let _: Vec<u32> = (0..3).map(|_| scene.take()).collect();
-    let (death, fallen) = scene.shared.lock().died(0, 1, 0);
-    assert!(fallen.is_empty() && !death.on_a_suspect);
+    let (death, fallen, _) = scene.shared.lock().died(0, true, 1, 0);
+    assert!(fallen.is_empty() && death.blame == Blame::Worker);
     let late = scene.submit();
     assert_eq!(scene.shared.lock().waiting(), 1);
     // The next process: each suspect alone, in order, then the others.
@@ -201,8 +213,7 @@ fn suspects_have_a_worker_to_themselves() {
     send(&scene.shared.lock().up(0, Arc::clone(&link)));
     let (mut submitted, mut done) = (next.submitted, next.done);
     for (number, job) in jobs.iter().chain([&late]).enumerate() {
-        let entry = submitted.pop(&next.theirs.region).unwrap().map(Entry::of);
-        let Some(Entry::Submit(slot)) = entry else { panic!("request {number} is not there: {entry:?}") };
+        let slot = take(&next.theirs, &mut submitted);
         assert_eq!(submitted.pop(&next.theirs.region), Ok(None), "request {number} is not alone");
         let place = next.theirs.layout.slot(slot);
         next.theirs.region.word(place + slot::STATUS).store(Status::Completed as u32, Ordering::Relaxed);
@@ -213,12 +224,29 @@ fn suspects_have_a_worker_to_themselves() {
     assert_eq!(scene.shared.lock().seats[0].phase, Phase::Up);
     // Had it died on one of them, that one would have been to blame, and it would have been its last time.
     let job = scene.submit();
-    scene.shared.lock().died(0, 1, 0);
-    let last = Scene::new();
+    take(&next.theirs, &mut submitted);
+    scene.shared.lock().died(0, true, 1, 0);
+    let mut last = Scene::new();
     send(&scene.shared.lock().up(0, Arc::clone(&last.link)));
-    let (death, fallen) = scene.shared.lock().died(0, 1, 0);
-    assert!(death.on_a_suspect);
+    last.take();
+    let (death, fallen, _) = scene.shared.lock().died(0, true, 1, 0);
+    assert_eq!(death.blame, Blame::SuspectForTheFirstTime);
     assert_eq!(fallen.iter().map(|fallen| fallen.executions).collect::<Vec<_>>(), [2]);
     scene.shared.fail(fallen, "it died");
     assert!(matches!(taken(&job), Err(ExecutionError::Crashed { executions: 2, .. })));
+}
+
+#[test]
+fn what_a_dead_worker_had_not_taken_is_no_suspect() {
+    let mut scene = Scene::new();
+    let taken_out = scene.submit();
+    scene.take();
+    let _left = scene.submit();
+    let withdrawn = scene.submit();
+    withdrawn.cancel();
+    let (_, fallen, _) = scene.shared.lock().died(0, true, 0, 0);
+    assert_eq!(fallen.len(), 1);
+    assert!(Arc::ptr_eq(&fallen[0].job, &taken_out));
+    let state = scene.shared.lock();
+    assert_eq!((state.waiting(), state.occupancy(0).suspects, state.outstanding), (1, 0, 1));
 }

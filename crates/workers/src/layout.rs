@@ -55,8 +55,10 @@ pub(crate) mod slot {
     pub(crate) const WAITED: usize = 72;
     /// Bytes of text, a word.
     pub(crate) const TEXT_LENGTH: usize = 80;
-    /// On which the caller may sleep, a word.
+    /// The request's number, a word, on which the caller may sleep.
     pub(crate) const CALLER: usize = 96;
+    /// The number of the latest request that the worker took out of the slot, a word.
+    pub(crate) const TAKEN: usize = 100;
     /// An error's text.
     pub(crate) const TEXT: usize = 128;
 }

@@ -116,6 +116,12 @@ impl Link {
         self.wire.region.word(self.wire.layout.slot(slot) + slot::CALLER)
     }
 
+    /// Whether the worker has taken this request out of its slot.
+    pub(crate) fn has_taken(&self, slot: u32, request: u32) -> bool {
+        let place = self.wire.layout.slot(slot);
+        self.wire.region.word(place + slot::TAKEN).load(Ordering::Acquire) == request
+    }
+
     /// Whether something is in the done ring that nobody took out.
     pub(crate) fn is_pending(&self) -> bool {
         let tail = self.wire.region.word(DONE_TAIL).load(Ordering::Acquire);

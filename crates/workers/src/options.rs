@@ -144,8 +144,7 @@ impl Builder {
         self
     }
 
-    /// A worker that has not answered a request in so long hangs, and is killed. Longer than an execution may take, and what a
-    /// worker holds before it. 60 s unless chosen.
+    /// A worker that takes so much longer to answer a request than predicted hangs, and is killed. 60 s unless chosen.
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.options.request_timeout = time;
         self
@@ -166,7 +165,7 @@ impl Builder {
     }
 
     /// A worker that dies so many times within this time is given up. Deaths on a request that is executed alone because it is
-    /// suspected already do not count. 5 within 10 s unless chosen.
+    /// suspected already do not count, nor does the one that made it suspected. 5 within 10 s unless chosen.
     pub fn crash_loop(mut self, crashes: usize, within: Duration) -> Self {
         (self.options.restart.crashes, self.options.restart.within) = (crashes, within);
         self

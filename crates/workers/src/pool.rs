@@ -41,7 +41,7 @@ impl WorkerPool {
             got: options.bytes,
         })?;
         let workers = options.workers;
-        let limits = Limits { samples: options.samples, layout };
+        let limits = Limits { samples: options.samples, layout, request_timeout: options.request_timeout };
         let shared = Arc::new(Shared::new(options, State::new(limits, workers)));
         let running = Running { shared, threads: Mutex::new(Vec::with_capacity(workers)) };
         for worker in 0..workers {

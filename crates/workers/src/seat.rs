@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use range_alloc::RangeAllocator;
 
@@ -57,15 +57,22 @@ pub(crate) struct Waiting {
     pub(crate) job: Arc<Job>,
     /// Predicted nanoseconds of its execution.
     pub(crate) cost_ns: u64,
+    /// When it is due, in the order in which requests wait.
+    pub(crate) due: u64,
     /// Executions that ended with a death.
     pub(crate) deaths: u32,
+    /// Whether it was in a worker that died and said that it had not taken it. That is believed once.
+    pub(crate) spared: bool,
 }
 
 /// A request that a process has.
 pub(crate) struct InFlight {
     pub(crate) waiting: Waiting,
+    /// Its number in its slot.
+    pub(crate) request: u32,
     pub(crate) block: Range<usize>,
-    pub(crate) since: Instant,
+    /// When it should have been answered, at the latest; `None` where that is beyond all times.
+    pub(crate) late: Option<Instant>,
     pub(crate) withdrawn: bool,
 }
 
@@ -117,7 +124,12 @@ impl Seat {
     }
 
     /// Gives a request a slot and memory, if there are any.
-    pub(crate) fn put(&mut self, worker: usize, waiting: Waiting) -> Result<Transfer, Waiting> {
+    pub(crate) fn put(
+        &mut self,
+        worker: usize,
+        waiting: Waiting,
+        timeout: Duration,
+    ) -> Result<Transfer, Waiting> {
         let Some(link) = self.link.clone() else { return Err(waiting) };
         let Some(slot) = self.table.free.pop() else { return Err(waiting) };
         let Ok(block) = self.table.arena.allocate_range(waiting.job.block.bytes) else {
@@ -132,7 +144,10 @@ impl Seat {
         let job = Arc::clone(&waiting.job);
         job.set_place(Place::InFlight(Berth { worker, slot, link: Arc::clone(&link), request, alone }));
         let begin = block.start;
-        let in_flight = InFlight { waiting, block, since: Instant::now(), withdrawn: false };
+        // Twice what everything before it is predicted to take on one lane.
+        let queue = Duration::from_nanos(self.load_ns.saturating_mul(2));
+        let late = Instant::now().checked_add(timeout.saturating_add(queue));
+        let in_flight = InFlight { waiting, request, block, late, withdrawn: false };
         self.table.entries[slot as usize] = Some(in_flight);
         Ok(Transfer { link, slot, begin, request, job })
     }

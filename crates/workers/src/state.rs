@@ -14,18 +14,20 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::clock::NEVER;
-use crate::crashes::Death;
+use crate::crashes::{Blame, Death};
 use crate::job::{Job, Place};
 use crate::layout::Layout;
 use crate::link::Link;
 use crate::ring::Corrupt;
 use crate::seat::{InFlight, Occupancy, Phase, Seat, Table, Transfer, Waiting};
 
-/// What each worker may hold, and what a request costs by measurement.
+/// What each worker may hold, and for how long.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) samples: usize,
     pub(crate) layout: Layout,
+    /// How much longer than predicted an answer may take.
+    pub(crate) request_timeout: Duration,
 }
 
 /// The state of a pool.
@@ -103,7 +105,7 @@ impl State {
             let fitting = (job.samples as u128 * bytes as u128 / job.block.bytes as u128) as usize;
             return Err(Refusal::TooLarge { limit: samples.min(fitting) });
         }
-        let waiting = Waiting { job: Arc::clone(job), cost_ns, deaths: 0 };
+        let waiting = Waiting { job: Arc::clone(job), cost_ns, due, deaths: 0, spared: false };
         let somebody_takes = self.seats.iter().any(Seat::takes_requests);
         if self.waiting.is_empty() && somebody_takes {
             let transfer = self.place(waiting).map_err(|_| self.full(job))?;
@@ -117,7 +119,7 @@ impl State {
             return Err(self.full(job));
         }
         self.outstanding += 1;
-        self.wait(waiting, due);
+        self.wait(waiting);
         Ok(self.pump())
     }
 
@@ -137,8 +139,8 @@ impl State {
         Refusal::Samples { queued: in_flight + self.waiting_samples, limit, retry_after }
     }
 
-    fn wait(&mut self, waiting: Waiting, due: u64) {
-        let key = (due, self.number);
+    fn wait(&mut self, waiting: Waiting) {
+        let key = (waiting.due, self.number);
         self.number += 1;
         self.waiting_samples += waiting.job.samples;
         self.waiting_bytes += waiting.job.block.bytes;
@@ -162,7 +164,7 @@ impl State {
         order.sort_by_key(|&i| self.seats[i].load_ns);
         let mut waiting = waiting;
         for worker in order {
-            match self.seats[worker].put(worker, waiting) {
+            match self.seats[worker].put(worker, waiting, self.limits.request_timeout) {
                 Ok(transfer) => return Ok(transfer),
                 Err(back) => waiting = back,
             }
@@ -178,7 +180,7 @@ impl State {
                 && seat.is_idle()
                 && let Some(suspect) = seat.suspects.pop_front()
             {
-                match seat.put(worker, suspect) {
+                match seat.put(worker, suspect, self.limits.request_timeout) {
                     Ok(transfer) => {
                         seat.isolating = true;
                         transfers.push(transfer);
@@ -272,20 +274,50 @@ impl State {
         }
     }
 
-    /// The process of a worker is dead. Returns what is known of its death, and the requests that died with one too often.
-    pub(crate) fn died(&mut self, worker: usize, retries: u32, now: u64) -> (Death, Vec<Fallen>) {
+    /// The process of a worker is dead. What it had not even taken waits again, if its word can be trusted; the rest is suspect.
+    /// Returns what is known of its
+    /// death, the requests that died with one too often, and what can be given out now.
+    pub(crate) fn died(
+        &mut self,
+        worker: usize,
+        was_sound: bool,
+        retries: u32,
+        now: u64,
+    ) -> (Death, Vec<Fallen>, Transfers) {
         let seat = &mut self.seats[worker];
         seat.phase = Phase::Starting;
-        seat.link = None;
-        let death = Death { at: now, had_answered: seat.answered > 0, on_a_suspect: seat.isolating };
+        let link = seat.link.take();
+        let had_died = seat.table.entries.iter().flatten().map(|in_flight| in_flight.waiting.deaths).next();
+        let blame = match had_died.filter(|_| seat.isolating) {
+            None => Blame::Worker,
+            Some(1) => Blame::SuspectForTheFirstTime,
+            Some(_) => Blame::Suspect,
+        };
+        let death = Death { at: now, had_answered: seat.answered > 0, blame };
         (seat.isolating, seat.answered) = (false, 0);
         let lost = std::mem::replace(&mut seat.table, Table::new(&self.limits.layout)).entries;
         (seat.samples, seat.load_ns) = (0, 0);
-        let mut lost: Vec<InFlight> = lost.into_iter().flatten().collect();
-        lost.sort_by_key(|in_flight| in_flight.waiting.job.accepted);
-        let fallen =
-            lost.into_iter().filter_map(|in_flight| self.suspect(worker, in_flight, retries)).collect();
-        (death, fallen)
+        let lost = (0..).zip(lost).filter_map(|(slot, in_flight)| Some((slot, in_flight?)));
+        let is_suspect = |&(slot, ref in_flight): &(u32, InFlight)| {
+            let had_taken = link.as_ref().is_some_and(|link| link.has_taken(slot, in_flight.request));
+            had_taken || !was_sound || in_flight.waiting.spared
+        };
+        let (mut suspects, spared): (Vec<_>, Vec<_>) = lost.partition(is_suspect);
+        suspects.sort_by_key(|(_, in_flight)| in_flight.waiting.job.accepted);
+        let suspect = |(_, in_flight)| self.suspect(worker, in_flight, retries);
+        let fallen = suspects.into_iter().filter_map(suspect).collect();
+        for (_, InFlight { mut waiting, withdrawn, .. }) in spared {
+            waiting.spared = true;
+            match waiting.deaths {
+                _ if withdrawn => {}
+                0 => self.wait(waiting),
+                _ => {
+                    waiting.job.set_place(Place::Suspect(worker));
+                    self.seats[worker].suspects.push_front(waiting);
+                }
+            }
+        }
+        (death, fallen, self.pump())
     }
 
     /// Has a request executed again, by the worker that it was in; or gives it up.
@@ -381,9 +413,10 @@ impl State {
         (tell, self.pump(), true)
     }
 
-    /// When the oldest request of a worker was given to it.
-    pub(crate) fn oldest(&self, worker: usize) -> Option<Instant> {
-        self.seats[worker].table.entries.iter().flatten().map(|in_flight| in_flight.since).min()
+    /// Whether a worker should have answered one of its requests by now.
+    pub(crate) fn is_late(&self, worker: usize, now: Instant) -> bool {
+        let entries = &self.seats[worker].table.entries;
+        entries.iter().flatten().any(|in_flight| in_flight.late.is_some_and(|late| late <= now))
     }
 
     /// The worker's seat, if its process is still this one.

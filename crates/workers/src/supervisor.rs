@@ -28,6 +28,13 @@ enum End {
     Broke,
 }
 
+/// How a process died.
+struct Died {
+    how: String,
+    /// Whether all that it wrote made sense.
+    was_sound: bool,
+}
+
 /// The body of a supervisor's thread.
 pub(crate) fn run(shared: &Arc<Shared>, layout: Layout, worker: usize) {
     let mut crashes = Crashes::new(shared.options.restart);
@@ -38,15 +45,15 @@ pub(crate) fn run(shared: &Arc<Shared>, layout: Layout, worker: usize) {
             shared.expire();
             !shared.is_stopping()
         };
-        let how = match start(&shared.options, layout, worker, warm_up, go_on) {
+        let died = match start(&shared.options, layout, worker, warm_up, go_on) {
             Ok(started) => serve(shared, worker, started),
             Err(error) if is_first => return fail_to_start(shared, worker, error),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(Died { how: error.to_string(), was_sound: true }),
         };
-        let Some(how) = how else { break };
+        let Some(Died { how, was_sound }) = died else { break };
         is_first = false;
         warm_up = shared.options.warm_up / 10;
-        let death = bury(shared, worker, &how);
+        let death = bury(shared, worker, &how, was_sound);
         match crashes.died(death) {
             Verdict::Restart(after) => {
                 tracing::warn!(worker, how, ?after, "a worker died and is started again");
@@ -66,10 +73,10 @@ fn fail_to_start(shared: &Shared, worker: usize, error: BuildError) {
 }
 
 /// Serves with a process until it ends; how it died, if it was not asked to end.
-fn serve(shared: &Arc<Shared>, worker: usize, started: Worker) -> Option<String> {
+fn serve(shared: &Arc<Shared>, worker: usize, started: Worker) -> Option<Died> {
     let Worker { mut process, link, models } = started;
     if !shared.agree_on_models(models) {
-        return Some("it serves other models than before".into());
+        return Some(Died { how: "it serves other models than before".into(), was_sound: true });
     }
     let link = Arc::new(link);
     let transfers = shared.lock().up(worker, Arc::clone(&link));
@@ -77,7 +84,7 @@ fn serve(shared: &Arc<Shared>, worker: usize, started: Worker) -> Option<String>
     shared.changed();
     tracing::info!(worker, process = link.process, "worker serves");
     let end = watch(shared, worker, &link);
-    let how = match end {
+    let (how, was_sound) = match end {
         End::Stopped => {
             if process.reap(shared.options.stop_timeout).is_none() {
                 tracing::warn!(worker, "a worker did not end when asked, and is killed");
@@ -85,16 +92,16 @@ fn serve(shared: &Arc<Shared>, worker: usize, started: Worker) -> Option<String>
             return None;
         }
         End::Closed => match process.reap(DYING) {
-            Some(status) => format!("it ended with {status}"),
-            None => "it closed its connection".to_string(),
+            Some(status) => (format!("it ended with {status}"), true),
+            None => ("it closed its connection".to_string(), true),
         },
-        End::Hangs(how) => how,
-        End::Broke => "it broke the protocol".to_string(),
+        End::Hangs(how) => (how, true),
+        End::Broke => ("it broke the protocol".to_string(), false),
     };
     process.kill();
     // What it answered before it died is answered.
-    shared.collect(worker, &link);
-    Some(how)
+    let was_sound = shared.collect(worker, &link) && was_sound;
+    Some(Died { how, was_sound })
 }
 
 /// Hands on answers until there will be no more.
@@ -130,18 +137,22 @@ fn hangs(shared: &Shared, worker: usize, unanswered: Duration) -> Option<String>
     if unanswered >= options.health_timeout {
         return Some(format!("it gave no sign of life for {:?} and was killed", options.health_timeout));
     }
-    let oldest = shared.lock().oldest(worker)?;
-    let has_expired = oldest.elapsed() >= options.request_timeout;
-    has_expired
-        .then(|| format!("it did not answer a request within {:?} and was killed", options.request_timeout))
+    let is_late = shared.lock().is_late(worker, Instant::now());
+    is_late.then(|| {
+        format!(
+            "it did not answer a request within {:?} of the predicted time and was killed",
+            options.request_timeout
+        )
+    })
 }
 
 /// Takes from a dead process what it held.
-fn bury(shared: &Shared, worker: usize, how: &str) -> Death {
+fn bury(shared: &Shared, worker: usize, how: &str, was_sound: bool) -> Death {
     let mut state = shared.lock();
-    let (death, fallen) = state.died(worker, shared.options.retries, clock::now());
+    let (death, fallen, transfers) = state.died(worker, was_sound, shared.options.retries, clock::now());
     state.seats[worker].last_failure = Some(how.to_string());
     drop(state);
+    send(&transfers);
     shared.fail(fallen, how);
     death
 }

@@ -150,6 +150,8 @@ impl Loop {
         let (region, layout, place) = (&wire.region, &wire.layout, wire.layout.slot(slot));
         let word = |at| region.word(place + at).load(Ordering::Relaxed);
         let wide = |at| region.wide(place + at).load(Ordering::Relaxed);
+        // From now on this process may die of it.
+        region.word(place + slot::TAKEN).store(word(slot::CALLER) & !1, Ordering::Release);
         let model = self.served.models.get(word(slot::MODEL) as usize)?;
         let signature = model.signatures().nth(word(slot::VARIANT) as usize)?;
         let samples = usize::try_from(wide(slot::SAMPLES)).ok()?;

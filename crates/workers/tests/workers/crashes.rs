@@ -13,6 +13,7 @@ pub const TRIALS: &[Test] = &[
     ("a request in a worker that is killed is executed again", again),
     ("a poisonous request fails, and those beside it are answered", poison),
     ("a poisonous request takes down one worker only", poison_stays),
+    ("poison that comes again and again has no worker given up", poison_again),
     ("without retries every request of a dead worker fails", no_retries),
     ("requests are accepted while no worker is there", gap),
     ("requests that expire while no worker is there are answered", expire_in_the_gap),
@@ -67,6 +68,15 @@ fn poison_stays() {
     let mut starts: Vec<u64> = pool.statistics().workers.iter().map(|worker| worker.starts).collect();
     starts.sort_unstable();
     assert_eq!(starts, [1, 4]);
+}
+
+fn poison_again() {
+    let (pool, model) = pool(builder().crash_loop(3, Duration::from_secs(600)));
+    for _ in 0..8 {
+        assert_eq!(crashed(model.submit([("x", row(KILL))]).unwrap().wait()), 3);
+    }
+    assert_serves(&model);
+    assert_eq!(pool.statistics().workers[0].starts, 1 + 3 * 8);
 }
 
 fn no_retries() {

@@ -22,7 +22,7 @@ fn unstartable() {
     let custom = |description: &str| ModelSpec::new("m", Source::Custom { description: description.into() });
     let cases = [
         (builder().executable("/nowhere/paceline"), "/nowhere/paceline could not be started: No such file"),
-        (builder().executable("/bin/true"), "is /bin/true a worker?"),
+        (builder().executable("/usr/bin/true"), "is /usr/bin/true a worker?"),
         (builder().executable("/bin/cat"), "is /bin/cat a worker?"),
         (WorkerPool::builder().model(custom("unknown")), "model 'm': no program 'unknown'"),
         (WorkerPool::builder().model(ModelSpec::study("lineal", 1)), "there is no model 'lineal'"),
@@ -63,7 +63,7 @@ fn hanging_execution() {
     assert_eq!(crashed(hanging.wait()), 2);
     assert_serves(&model);
     let failure = pool.statistics().workers[0].last_failure.clone().unwrap();
-    assert!(failure.contains("did not answer a request within 200ms"), "{failure}");
+    assert!(failure.contains("did not answer a request within 200ms of the predicted time"), "{failure}");
 }
 
 fn stopped_process() {
