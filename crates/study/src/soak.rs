@@ -195,6 +195,9 @@ pub fn growth(samples: &[SoakSample]) -> Vec<String> {
         median(&samples.iter().map(value).collect::<Vec<_>>())
     };
     let mut found = Vec::new();
+    if settled.iter().all(|sample| sample.memory_bytes == 0) {
+        found.push("this system does not tell what a process holds: only the rate was watched".into());
+    }
     let memory = [first, last].map(|part| of(part, |sample| sample.memory_bytes as f64));
     if memory[1] > memory[0] * (1.0 + MEMORY_SLACK) + MEMORY_SLACK_BYTES {
         let mib = memory.map(|bytes| bytes / f64::from(1 << 20));
@@ -231,7 +234,7 @@ mod tests {
     #[test]
     fn what_grows_is_found_and_noise_is_not() {
         let mib = |n: f64| (n * f64::from(1 << 20)) as u64;
-        let cases: [(&str, Vec<SoakSample>, &[&str]); 7] = [
+        let cases: [(&str, Vec<SoakSample>, &[&str]); 8] = [
             ("steady", samples(|_| steady()), &[]),
             (
                 "warm-up",
@@ -266,6 +269,11 @@ mod tests {
                 &["rate fell"],
             ),
             ("short", vec![steady(); 2], &["too short"]),
+            (
+                "another system",
+                samples(|_| SoakSample { memory_bytes: 0, descriptors: 0, threads: 0, ..steady() }),
+                &["does not tell"],
+            ),
         ];
         for (name, samples, expected) in cases {
             let found = growth(&samples);
