@@ -9,9 +9,11 @@
 //! machine was like before. One time counts as at most four times the mean, so that a thread that was off its core does not
 //! pass for a slow kernel.
 
+use std::time::Duration;
+
 use paceline_device::BatchSizes;
 
-use crate::clock::Nanos;
+use crate::clock::{Nanos, nanos};
 
 /// The weight of a new time in a mean, once there are enough of them.
 const FORGETTING: f64 = 1.0 / 32.0;
@@ -19,6 +21,8 @@ const FORGETTING: f64 = 1.0 / 32.0;
 const DISPROOF: f64 = 0.25;
 /// How often the mean one time may be at most, in the mean.
 const OUTLIER: f64 = 4.0;
+/// How many executions a cost that was measured before stands for: as many as a mean remembers.
+const ADOPTED: u32 = 32;
 /// Executions after which the curve and its frontier are drawn anew.
 const REDRAWN_AFTER: u32 = 16;
 /// Busy lanes that are told apart; more count as this many.
@@ -26,6 +30,19 @@ const MAX_LEVELS: usize = 8;
 /// What a batch costs the engine beside its execution; it keeps batches of one from looking as good as larger ones where
 /// the device takes next to nothing.
 const HAND_OVER_NS: f64 = 3_000.0;
+
+/// What executions cost, as somebody measured it before: where an engine starts from instead of measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeasuredCost {
+    /// Samples of one execution.
+    pub samples: usize,
+    /// Lanes that executed at the same time, this one included.
+    pub busy: usize,
+    /// Mean time of one execution, in one thread.
+    pub mean: Duration,
+    /// The 99th percentile.
+    pub p99: Duration,
+}
 
 /// The measured time of one execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -134,20 +151,31 @@ impl CostTable {
     /// Takes note of an execution of `samples` samples while `busy` lanes, its own included, were executing.
     pub(crate) fn record(&mut self, samples: usize, busy: usize, ns: Nanos) {
         let Some(index) = self.index(samples) else { return };
-        let scale = if self.buckets { 1.0 } else { self.sizes[index] as f64 / samples.max(1) as f64 };
-        let (ns, level) = (ns as f64 * scale, self.level_index(busy));
-        let alone = self.levels[0].cells[index].mean.get();
+        let (ns, level) = (ns as f64 * self.scale(index, samples), self.level_index(busy));
         let was_known = self.levels[level].cells[index].mean.count > 0;
         self.levels[level].cells[index].add(ns);
-        if level > 0
-            && let Some(alone) = alone
-        {
-            self.levels[level].factor.add((ns / alone.max(1.0)).min(OUTLIER));
-        }
+        self.relate(index, level, ns);
         self.since_drawn += 1;
         if !was_known || self.since_drawn >= REDRAWN_AFTER {
             self.draw();
         }
+    }
+
+    /// Starts from costs that were measured before; whether any of them is of a size that the table has.
+    pub(crate) fn adopt(&mut self, costs: &[MeasuredCost]) -> bool {
+        let mut costs: Vec<MeasuredCost> =
+            costs.iter().copied().filter(|cost| cost.samples > 0 && !cost.mean.is_zero()).collect();
+        // Those of one lane first: the others are told as multiples of them.
+        costs.sort_by_key(|cost| (cost.busy, cost.samples));
+        for MeasuredCost { samples, busy, mean, p99 } in costs {
+            let Some(index) = self.index(samples) else { continue };
+            let (scale, level) = (self.scale(index, samples), self.level_index(busy));
+            let (mean_ns, p99_ns) = (nanos(mean) as f64 * scale, nanos(p99.max(mean)) as f64 * scale);
+            self.levels[level].cells[index] = Cell { mean: Mean { value: mean_ns, count: ADOPTED }, p99_ns };
+            self.relate(index, level, mean_ns);
+        }
+        self.draw();
+        !self.levels[0].curve.is_empty()
     }
 
     /// What an execution of this many samples costs while `busy` lanes, its own included, execute; `None` while nothing is known.
@@ -174,6 +202,20 @@ impl CostTable {
     /// The least time that one sample takes while `busy` lanes execute, in nanoseconds; 0 while nothing is known.
     pub(crate) fn unit_ns(&self, busy: usize) -> f64 {
         self.levels[self.level_index(busy)].unit_ns
+    }
+
+    /// Takes note of how much longer an execution took than it does with one busy lane.
+    fn relate(&mut self, index: usize, level: usize, ns: f64) {
+        if level > 0
+            && let Some(alone) = self.levels[0].cells[index].mean.get()
+        {
+            self.levels[level].factor.add((ns / alone.max(1.0)).min(OUTLIER));
+        }
+    }
+
+    /// How many times the time of so many samples the size of this index takes, as long as nothing better is known.
+    fn scale(&self, index: usize, samples: usize) -> f64 {
+        if self.buckets { 1.0 } else { self.sizes[index] as f64 / samples.max(1) as f64 }
     }
 
     fn level_index(&self, busy: usize) -> usize {
@@ -329,6 +371,37 @@ mod tests {
         assert_eq!(mean_us(&table, 8, 2), Some(600.0));
         assert_eq!(mean_us(&table, 8, 4), Some(600.0), "as for the next fewer that was seen");
         assert_eq!(mean_us(&table, 8, 1), Some(400.0));
+    }
+
+    #[test]
+    fn costs_measured_before_are_where_it_starts_from() {
+        let us = Duration::from_micros;
+        let cost = |samples, busy, mean| MeasuredCost { samples, busy, mean: us(mean), p99: us(2 * mean) };
+        let mut table = table(8, 4, &[]);
+        let unusable = [cost(0, 1, 5), cost(9, 1, 5), cost(4, 1, 0)];
+        assert!(!table.adopt(&unusable) && table.predict(1, 1).is_none());
+        assert!(table.adopt(&[
+            cost(8, 2, 600),
+            cost(1, 1, 100),
+            cost(8, 1, 400),
+            cost(1, 2, 150),
+            unusable[1]
+        ]));
+        assert_eq!(mean_us(&table, 8, 1), Some(400.0));
+        assert_eq!(mean_us(&table, 8, 2), Some(600.0));
+        assert_eq!(
+            mean_us(&table, 4, 4),
+            mean_us(&table, 4, 2).map(|us| us),
+            "as for the next fewer that was seen"
+        );
+        assert_eq!(table.predict(1, 1).map(|cost| cost.p99_ns), Some(200_000.0));
+        // One execution moves it by a 32nd; many replace it.
+        table.record(8, 1, 432_000);
+        table.draw();
+        assert_eq!(mean_us(&table, 8, 1), Some(401.0));
+        (0..200).for_each(|_| table.record(8, 1, 800_000));
+        table.draw();
+        assert!(mean_us(&table, 8, 1).unwrap() > 790.0);
     }
 
     #[test]

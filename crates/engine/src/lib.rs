@@ -74,6 +74,7 @@ mod wake;
 mod warm_up;
 
 pub use builder::Builder;
+pub use cost::MeasuredCost;
 pub use decide::Late;
 pub use engine::Engine;
 pub use error::{BuildError, ExecutionError, InferError, LoadError, SubmitError};
