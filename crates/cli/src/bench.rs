@@ -40,7 +40,7 @@ const TRACE_EVENTS: usize = 200_000;
 /// Measures, writes the report, and prints it.
 pub fn run(arguments: &Bench) -> Result<Verdict> {
     let study = study(arguments)?;
-    let device = device(&arguments.what)?;
+    let device = device(&arguments.what.with)?;
     let target = arguments.trace.as_deref().map(|path| Target::open(path, "--trace")).transpose()?;
     let directory = Directory::open(&arguments.out)?;
     let info = device.info();
@@ -115,7 +115,7 @@ fn study(arguments: &Bench) -> Result<Study> {
             lanes: lanes(arguments.lanes),
             time: Duration::from_secs_f64(arguments.seconds.unwrap_or(defaults.seconds)),
         },
-        seed: what.seed,
+        seed: what.with.seed,
         trace: if arguments.trace.is_some() { TRACE_EVENTS } else { 0 },
     };
     if arguments.trace.is_some() && !study.has_engine() {

@@ -8,6 +8,7 @@ mod models;
 mod output;
 mod progress;
 mod subjects;
+mod tune;
 mod verify;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
     };
     match result {

@@ -87,6 +87,14 @@ impl LoadOptions {
         self
     }
 
+    /// [`max_batch`](Self::max_batch), where nothing was chosen before.
+    pub fn default_max_batch(self, samples: usize) -> Self {
+        match self.max_batch {
+            Some(_) => self,
+            None => self.max_batch(samples),
+        }
+    }
+
     /// Starts from costs that were measured before, and does not measure. `program` is the number of the program that they are of, from 0, in
     /// the order of loading. Where none of them is of a size that the program has, costs are measured as usual.
     pub fn costs(mut self, program: usize, costs: impl IntoIterator<Item = MeasuredCost>) -> Self {

@@ -9,6 +9,7 @@
 mod answers;
 mod catalog;
 mod error;
+mod estimate;
 mod latency;
 mod machine;
 mod measure;
@@ -18,11 +19,13 @@ mod results;
 mod study;
 mod subject;
 mod suite;
+pub mod tune;
 pub mod verify;
 mod workload;
 
 pub use catalog::{ModelEntry, PortEntry, catalog};
 pub use error::StudyError;
+pub use estimate::{Estimate, chance_of_separation, median};
 pub use latency::Latencies;
 pub use modes::{Measurement, Point};
 pub use results::{DeviceRow, EngineRow, LatencyUs, Machine, Mode, Results, Row, SCHEMA};

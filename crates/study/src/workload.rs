@@ -71,6 +71,17 @@ impl Workload {
         options.max_batch = preparation.max_batch;
         let compiled = device.compile(graph, &options);
         let program = compiled.map_err(|error| StudyError::Compile { name: name.into(), error })?;
+        let workload = Self::of_program(name, program, inputs)?;
+        workload.agrees_with_reference(graph, preparation)?;
+        Ok(workload)
+    }
+
+    /// A workload of these samples for a program whose answers nothing else vouches for.
+    pub(crate) fn of_program(
+        name: &str,
+        program: Arc<dyn Program>,
+        inputs: Vec<Vec<Tensor>>,
+    ) -> Result<Self, StudyError> {
         let failed = |error| StudyError::Device { name: name.into(), error };
         let mut session = program.clone().open().map_err(failed)?;
         let mut samples = Vec::with_capacity(inputs.len());
@@ -78,9 +89,7 @@ impl Workload {
             let answer = alone(program.signature(), &mut *session, &inputs).map_err(failed)?;
             samples.push(Sample { inputs, answer });
         }
-        let workload = Workload { name: name.into(), program, samples };
-        workload.agrees_with_reference(graph, preparation)?;
-        Ok(workload)
+        Ok(Workload { name: name.into(), program, samples })
     }
 
     /// The name of the model, operator or layer.

@@ -19,6 +19,7 @@ pub(crate) struct Bare<'s> {
     strip: &'s Strip,
     outputs: Vec<Data>,
     turn: usize,
+    is_helped: bool,
 }
 
 /// Consecutive samples of a workload in one piece; batch `i` is those from `i` on.
@@ -60,7 +61,13 @@ impl<'s> Bare<'s> {
             strip,
             outputs: outputs.map(|port| Data::zeros(port.dtype, port.elements * strip.batch)).collect(),
             turn: index,
+            is_helped: false,
         })
+    }
+
+    /// The same, with executions that other threads may help.
+    pub(crate) fn helped(self, is_helped: bool) -> Self {
+        Bare { is_helped, ..self }
     }
 }
 
@@ -77,6 +84,7 @@ impl Caller for Bare<'_> {
             inputs: ports.zip(inputs).map(|(port, data)| rows(data, port.elements)).collect(),
             outputs: self.outputs.iter_mut().map(ViewMut::of).collect(),
         });
+        batch.open_to_help(self.is_helped);
         let start = Instant::now();
         let result = execute(&mut *self.session, &mut batch);
         let time = start.elapsed();

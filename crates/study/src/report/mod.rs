@@ -3,7 +3,7 @@
 mod findings;
 mod listed;
 mod sections;
-mod table;
+pub(crate) mod table;
 mod verified;
 
 use std::fmt::Write as _;

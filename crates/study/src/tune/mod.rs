@@ -1,0 +1,309 @@
+//! Tuning: finds out how a model is run best on a machine, and writes it down as a [`Profile`].
+//!
+//! 1. The **cost surface** is measured with bare executions: by samples, by lanes that execute at a time, by threads of one execution
+//!    (`search` says what next, `surface` holds it, `knee` says how many lanes are worth having).
+//! 2. For each use, the configurations that may be the best by the surface are tried in engines under the load of that use (`choose`,
+//!    `trial`), by turns until they are ranked (`race`). What came out of the best is the **prediction**.
+//! 3. The prediction is checked on an engine that starts from the profile, beside one that knows nothing.
+//!
+//! Every answer is compared, bit for bit, with what the same sample gives alone. All of it keeps within a time, which begins when
+//! the answers are known.
+//!
+//! The policy is pure functions of what was measured and of the time that is left; `host` is the thin shell that measures.
+//!
+//! **Threads** of one execution are its lane's and those that help it. An engine has no other: lanes that are idle help, so more than
+//! one thread a lane is what a lone request gets, and what a configuration says of it is how many may help.
+//!
+//! **Not here**: the engine's own table of costs, which starts from a profile's and goes on learning.
+
+mod choose;
+mod host;
+mod knee;
+mod race;
+mod report;
+mod search;
+mod space;
+mod surface;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+use std::time::{Duration, SystemTime};
+
+use paceline_device::Device;
+use paceline_profile::{Machine, ModelPrint, Profile, Recommendation, SCHEMA, Use};
+
+use self::choose::{Wish, candidates, choose};
+use self::host::{Host, InProcess};
+use self::space::{Point, Row, Space};
+use self::surface::Surface;
+use self::trial::{Record, Trial};
+use crate::{StudyError, Subject};
+
+pub use self::report::{PROMISED, markdown};
+pub use self::space::Axes;
+
+/// Of the time, what the surface may take.
+const SURFACE: f64 = 0.4;
+/// Of the time, what surface and trials may take; the rest is for the checks.
+const TRIALS: f64 = 0.75;
+/// Rounds of the surface in the whole time.
+const SURFACE_ROUNDS: u32 = 800;
+/// Rounds of trials in the whole time.
+const TRIAL_ROUNDS: u32 = 100;
+
+/// What is tuned for.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// What may be chosen from.
+    pub axes: Axes,
+    /// The use whose recommendation an engine takes.
+    pub chosen: Use,
+    /// The most that the 99th percentile of a request's time may be.
+    pub p99: Option<Duration>,
+    /// Callers of [`Use::Streams`].
+    pub callers: usize,
+    /// The time for all of it, from when the answers of the model are known. A model whose executions are long may need more.
+    pub time: Duration,
+}
+
+/// How a profile came to be.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Commit of the binary.
+    pub commit: String,
+    /// The command line.
+    pub command: String,
+}
+
+/// What tuning tells while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What is done.
+    pub doing: Doing,
+    /// With what, for people.
+    pub detail: String,
+    /// The share of the time that is spent, from 0 to 1.
+    pub spent: f64,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Answers of the model are computed.
+    Preparing,
+    /// Bare executions are measured.
+    Executions,
+    /// Configurations are tried for a use.
+    Trials(Use),
+    /// The recommendation for a use is checked.
+    Checking(Use),
+}
+
+/// What tuning found out.
+struct Found {
+    surface: Surface,
+    recommendations: Vec<Recommendation>,
+    notes: Vec<String>,
+}
+
+impl Tuning {
+    /// Tunes a model on a device, with samples drawn from `seed`.
+    pub fn run(
+        &self,
+        device: &dyn Device,
+        subject: &Subject,
+        seed: u64,
+        origin: Origin,
+        observer: &mut dyn FnMut(Step),
+    ) -> Result<Profile, StudyError> {
+        let name = subject.model.name();
+        observer(Step { doing: Doing::Preparing, detail: name.into(), spent: 0.0 });
+        let (info, model) = (device.info(), ModelPrint::of(name, &subject.graph()?));
+        let workload = subject.workload(device, seed, self.axes.max_batch())?;
+        let space = self.axes.space(&info, &**workload.program());
+        if let Some(&asked) = space.workers.iter().find(|&&workers| workers > 0) {
+            return Err(StudyError::Workers { asked });
+        }
+        let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let host = InProcess::new(&workload, info.default_lanes.max(1));
+        let Found { surface, recommendations, notes } = self.find(&host, &space, observer)?;
+        Ok(Profile {
+            schema: SCHEMA.into(),
+            commit: origin.commit,
+            command: origin.command,
+            created,
+            machine: Machine::of(&info),
+            model,
+            chosen: self.chosen,
+            recommendations,
+            costs: surface.rows(),
+            knee_lanes: surface.knee_lanes(),
+            notes,
+        })
+    }
+
+    fn find(
+        &self,
+        host: &dyn Host,
+        space: &Space,
+        observer: &mut dyn FnMut(Step),
+    ) -> Result<Found, StudyError> {
+        let mut tell = |doing: Doing, detail: String| {
+            let spent = host.elapsed().as_secs_f64() / self.time.as_secs_f64().max(1e-9);
+            observer(Step { doing, detail, spent: spent.min(1.0) });
+        };
+        let mut notes = Vec::new();
+        let surface = self.measure_surface(host, space, &mut tell)?;
+        if !is_explored(space, &surface) {
+            notes.push("There was not enough time for all of the cost surface; --seconds gives more.".into());
+        }
+        let costs = surface.engine_costs();
+        let mut tried: Vec<(Use, Vec<Trial>, usize)> = Vec::new();
+        let round = (self.time / TRIAL_ROUNDS).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        for (purpose, until) in self.shares(host.elapsed(), self.time.mul_f64(TRIALS)) {
+            let wish = Wish { purpose, callers: self.callers.max(1), p99: self.p99 };
+            let plans = candidates(wish, space, &surface);
+            let each =
+                &mut |plan: &choose::Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
+            let trials = trial::race(host, purpose, &plans, &costs, round, until, each)?;
+            let outcomes: Vec<_> = trials.iter().filter_map(Trial::outcome).collect();
+            if trials.len() < plans.len()
+                || outcomes.iter().any(|outcome| outcome.score.rounds < race::ENOUGH)
+            {
+                notes.push(format!(
+                    "{purpose}: there was not enough time to rank what was tried; --seconds gives more."
+                ));
+            }
+            if let Some(index) = choose(&outcomes, self.p99) {
+                tried.push((purpose, trials, index));
+            }
+        }
+        let mut recommendations = Vec::new();
+        let shares = self.shares(host.elapsed(), self.time);
+        for (purpose, trials, index) in tried {
+            let trial = &trials[index];
+            let until = shares.iter().find(|(of, _)| *of == purpose).map_or(self.time, |&(_, until)| until);
+            tell(Doing::Checking(purpose), trial.plan.configuration.to_string());
+            let (measured, unconfigured) = trial::check(host, purpose, &trial.plan, &costs, round, until)?;
+            let reason = reason(&surface, purpose, &trials, index);
+            let recommendation = self.recommendation(purpose, trial, reason, &measured, &unconfigured);
+            notes.extend(findings(&recommendation));
+            recommendations.push(recommendation);
+        }
+        Ok(Found { surface, recommendations, notes })
+    }
+
+    fn measure_surface(
+        &self,
+        host: &dyn Host,
+        space: &Space,
+        tell: &mut dyn FnMut(Doing, String),
+    ) -> Result<Surface, StudyError> {
+        let round = (self.time / SURFACE_ROUNDS).clamp(Duration::from_millis(2), Duration::from_millis(50));
+        let until = self.time.mul_f64(SURFACE);
+        let mut surface = Surface::default();
+        while let Some(point) = search::next(space, &surface, round, until.saturating_sub(host.elapsed())) {
+            let Point { lanes, threads, batch } = point;
+            tell(Doing::Executions, format!("batch {batch}, lanes {lanes}, threads {threads}"));
+            surface.add(point, &host.execute(point, round)?);
+        }
+        Ok(surface)
+    }
+
+    /// Until when each use may take, of the time from now on: the chosen one has twice as much as the others.
+    fn shares(&self, now: Duration, end: Duration) -> Vec<(Use, Duration)> {
+        let weight = |purpose: Use| if purpose == self.chosen { 2 } else { 1 };
+        let all: u32 = Use::ALL.into_iter().map(weight).sum();
+        let part = end.saturating_sub(now) / all;
+        let mut until = now;
+        let share = |purpose: Use| {
+            until += part * weight(purpose);
+            (purpose, until)
+        };
+        Use::ALL.into_iter().map(share).collect()
+    }
+
+    fn recommendation(
+        &self,
+        purpose: Use,
+        trial: &Trial,
+        reason: String,
+        measured: &Record,
+        unconfigured: &Record,
+    ) -> Recommendation {
+        let predicted = trial.record.figures();
+        let keeps = |bound: Duration| predicted.p99_us <= bound.as_secs_f64() * 1e6;
+        Recommendation {
+            purpose,
+            configuration: trial.plan.configuration,
+            in_flight: trial.plan.in_flight,
+            predicted,
+            uncertainty: trial.record.rate().map_or(f64::MAX, |rate| rate.spread()),
+            measured: Some(measured.figures()),
+            unconfigured: Some(unconfigured.figures()),
+            keeps_bound: self.p99.map(keeps),
+            reason,
+        }
+    }
+}
+
+/// Whether every row was followed to its end, each point at least once.
+fn is_explored(space: &Space, surface: &Surface) -> bool {
+    search::next(space, surface, Duration::ZERO, Duration::MAX)
+        .is_none_or(|point| surface.cell(point).is_some())
+}
+
+/// Why a configuration is recommended, by what was measured.
+fn reason(surface: &Surface, purpose: Use, trials: &[Trial], chosen: usize) -> String {
+    let lone = surface.rate(Row { lanes: 1, threads: 1 }.at(1)).unwrap_or_default();
+    let figures = trials[chosen].record.figures();
+    let others = trials.len() - 1;
+    let tried = format!("{others} other configuration{} tried", if others == 1 { "" } else { "s" });
+    match purpose {
+        Use::Throughput | Use::Streams => {
+            format!(
+                "{:.1} times the samples/s of bare single samples on one lane; {tried}",
+                figures.samples_per_s / lone.max(1e-9)
+            )
+        }
+        Use::Latency => {
+            let mean = figures.mean_us / (1e6 / lone.max(1e-9));
+            format!("{mean:.2} times the time of a bare execution of one sample in one thread; {tried}")
+        }
+    }
+}
+
+/// What a reader should know of a recommendation.
+fn findings(recommendation: &Recommendation) -> Vec<String> {
+    let Recommendation { purpose, predicted, measured, unconfigured, keeps_bound, .. } = recommendation;
+    let mut notes = Vec::new();
+    if *keeps_bound == Some(false) {
+        notes.push(format!(
+            "{purpose}: nothing that was tried keeps the bound on the 99th percentile; this is nearest."
+        ));
+    }
+    let Some(measured) = measured else { return notes };
+    for (figure, predicted, measured) in [
+        ("samples/s", predicted.samples_per_s, measured.samples_per_s),
+        ("the 99th percentile in us", predicted.p99_us, measured.p99_us),
+    ] {
+        let off = predicted / measured - 1.0;
+        if off.abs() > PROMISED {
+            notes.push(format!(
+                "{purpose}: {figure} was predicted as {predicted:.0} and measured as {measured:.0}, {:.0} % off: other work on the \
+                 machine, or too little time.",
+                off * 100.0
+            ));
+        }
+    }
+    if let Some(unconfigured) = unconfigured
+        && unconfigured.samples_per_s > measured.samples_per_s * (1.0 + knee::WORTHWHILE)
+    {
+        notes.push(format!(
+            "{purpose}: an engine without a profile gave {:.0} samples/s, this one {:.0}.",
+            unconfigured.samples_per_s, measured.samples_per_s
+        ));
+    }
+    notes
+}

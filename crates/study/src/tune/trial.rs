@@ -1,0 +1,141 @@
+//! Trials: the candidates of one use, each in an engine of its own under the load of that use, by turns until they are ranked.
+
+use std::time::Duration;
+
+use paceline_engine::MeasuredCost;
+use paceline_profile::{Figures, Use};
+
+use super::choose::{Outcome, Plan};
+use super::host::{Answered, Host, Running};
+use super::race;
+use crate::estimate::{Estimate, median};
+use crate::{Latencies, StudyError};
+
+/// What was measured of one plan.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) plan: Plan,
+    pub(crate) record: Record,
+}
+
+/// Rounds of one load.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    rates: Vec<f64>,
+    scores: Vec<f64>,
+    times: Latencies,
+}
+
+impl Record {
+    fn add(&mut self, purpose: Use, round: &Answered) {
+        let mean_us = round.times.summary().mean;
+        self.rates.push(round.samples_per_s);
+        self.scores.push(match purpose {
+            Use::Throughput | Use::Streams => round.samples_per_s,
+            Use::Latency => 1e6 / mean_us.max(1e-3),
+        });
+        self.times.merge(&round.times);
+    }
+
+    /// What is ranked; `None` without a round.
+    pub(crate) fn score(&self) -> Option<Estimate> {
+        Estimate::of(&self.scores)
+    }
+
+    /// The rate of a round in the middle, and the times of all.
+    pub(crate) fn figures(&self) -> Figures {
+        let times = self.times.summary();
+        Figures {
+            samples_per_s: median(&self.rates),
+            mean_us: times.mean,
+            p50_us: times.p50,
+            p99_us: times.p99,
+        }
+    }
+
+    /// How sure the rate is.
+    pub(crate) fn rate(&self) -> Option<Estimate> {
+        Estimate::of(&self.rates)
+    }
+}
+
+impl Trial {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        let p99 = Duration::from_secs_f64(self.record.figures().p99_us / 1e6);
+        Some(Outcome { configuration: self.plan.configuration, score: self.record.score()?, p99 })
+    }
+}
+
+/// Tries the plans by turns, until they are ranked or it is `until`: the first in any case, the others if there is time. `each` is told
+/// before each round.
+pub(crate) fn race(
+    host: &dyn Host,
+    purpose: Use,
+    plans: &[Plan],
+    costs: &[MeasuredCost],
+    time: Duration,
+    until: Duration,
+    each: &mut dyn FnMut(&Plan),
+) -> Result<Vec<Trial>, StudyError> {
+    let mut trials: Vec<(Box<dyn Running + '_>, Trial, Duration)> = Vec::new();
+    let mut slowest = Duration::ZERO;
+    for &plan in plans {
+        if !trials.is_empty() && host.elapsed() + slowest > until {
+            break;
+        }
+        let running = host.start(Some((plan.configuration, costs)))?;
+        let mut trial = (running, Trial { plan, record: Record::default() }, Duration::ZERO);
+        each(&plan);
+        round(host, purpose, time, &mut trial)?;
+        slowest = slowest.max(trial.2);
+        trials.push(trial);
+    }
+    loop {
+        let estimates: Vec<Estimate> =
+            trials.iter().filter_map(|(_, trial, _)| trial.record.score()).collect();
+        let Some(index) = race::next(&estimates) else { break };
+        if host.elapsed() + trials[index].2 > until {
+            break;
+        }
+        each(&trials[index].1.plan);
+        round(host, purpose, time, &mut trials[index])?;
+    }
+    Ok(trials.into_iter().map(|(_, trial, _)| trial).collect())
+}
+
+fn round(
+    host: &dyn Host,
+    purpose: Use,
+    time: Duration,
+    (running, trial, took): &mut (Box<dyn Running + '_>, Trial, Duration),
+) -> Result<(), StudyError> {
+    let start = host.elapsed();
+    let answered = running.drive(purpose, trial.plan.in_flight, time)?;
+    *took = host.elapsed().saturating_sub(start);
+    trial.record.add(purpose, &answered);
+    Ok(())
+}
+
+/// Rounds of a check, if there is time: enough that the 99th percentile means something.
+const CHECKS: usize = 8;
+
+/// What an engine that starts from the profile gives, and by turns with it one that knows nothing: at least one round of each.
+pub(crate) fn check(
+    host: &dyn Host,
+    purpose: Use,
+    plan: &Plan,
+    costs: &[MeasuredCost],
+    time: Duration,
+    until: Duration,
+) -> Result<(Record, Record), StudyError> {
+    let (configured, unconfigured) = (host.start(Some((plan.configuration, costs)))?, host.start(None)?);
+    let mut records = (Record::default(), Record::default());
+    let mut took = Duration::ZERO;
+    while records.0.rates.len() < CHECKS && (records.0.rates.is_empty() || host.elapsed() + took <= until) {
+        let start = host.elapsed();
+        records.0.add(purpose, &configured.drive(purpose, plan.in_flight, time)?);
+        records.1.add(purpose, &unconfigured.drive(purpose, plan.in_flight, time)?);
+        took = host.elapsed().saturating_sub(start);
+    }
+    Ok(records)
+}
