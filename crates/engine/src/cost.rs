@@ -5,9 +5,15 @@
 //! A size that was never executed is read off the line between its measured neighbours until it is. What is decided from is
 //! the **frontier**: the sizes that no larger one beats in time and no smaller one in samples per second.
 //!
-//! Forgetting: a mean moves by at least a 32nd of the way towards each new time, so a few dozen executions replace what the
-//! machine was like before. One time counts as at most four times the mean, so that a thread that was off its core does not
-//! pass for a slow kernel.
+//! **Pace and shape.** What makes executions longer from one moment to the next, other lanes and other work on the same cores, makes
+//! all sizes longer alike. So each number of busy lanes has a *pace*, which every execution moves, and a size has a *shape*: its
+//! time at a pace of one. Sizes are compared by their shapes. If each had only times of its own, one that happened to
+//! be executed in a quiet moment would look better than those that are in use, and the engine would go from one lucky size to
+//! the next.
+//!
+//! Forgetting: a pace moves by at least a 32nd of the way towards each new time, so a few dozen executions replace what the
+//! machine was like before. One time counts as at most four times what was expected, so that a thread that was off its core
+//! does not pass for a slow kernel.
 
 use std::time::Duration;
 
@@ -17,10 +23,13 @@ use crate::clock::{Nanos, nanos};
 
 /// The weight of a new time in a mean, once there are enough of them.
 const FORGETTING: f64 = 1.0 / 32.0;
-/// The weight of a time of less than half the mean: other work on the machine makes executions longer, nothing makes them shorter.
+/// The weight of a time of less than half of what was expected: other work on the machine makes executions longer, nothing makes them shorter.
 const DISPROOF: f64 = 0.25;
-/// How often the mean one time may be at most, in the mean.
+/// How often what was expected one time may be at most: in a pace, and in a shape, of which a single long time says less.
 const OUTLIER: f64 = 4.0;
+const ODD_SHAPE: f64 = 2.0;
+/// So many times of a size with some lanes busy weigh as much as its shape with the fewest.
+const SHAPE_WEIGHT: f64 = 4.0;
 /// How many executions a cost that was measured before stands for: as many as a mean remembers.
 const ADOPTED: u32 = 32;
 /// Executions after which the curve and its frontier are drawn anew.
@@ -68,10 +77,10 @@ pub(crate) struct CostTable {
 /// The times with one number of busy lanes.
 #[derive(Clone, Debug, Default)]
 struct Level {
-    /// By size.
+    /// How much longer executions take than their shapes; nothing while none took place.
+    pace: Mean,
+    /// By size: the times at a pace of one.
     cells: Vec<Cell>,
-    /// How much longer an execution takes than with one busy lane.
-    factor: Mean,
     /// The cost of every size, measured or read off; empty while nothing is known.
     curve: Vec<Cost>,
     /// Which sizes are worth choosing.
@@ -109,7 +118,7 @@ impl Mean {
 impl Cell {
     fn add(&mut self, ns: f64) {
         let bounded = match self.mean.get() {
-            Some(mean) if self.mean.count > 2 => ns.min((OUTLIER * mean).max(1.0)),
+            Some(mean) if self.mean.count > 2 => ns.min((ODD_SHAPE * mean).max(1.0)),
             _ => ns,
         };
         self.mean.add(bounded);
@@ -125,6 +134,20 @@ impl Cell {
 
     fn get(&self) -> Option<Cost> {
         self.mean.get().map(|mean_ns| Cost { mean_ns, p99_ns: self.p99_ns })
+    }
+
+    /// Its times and the shape that the size has elsewhere, by how many times there are.
+    fn with_shape(&self, shape: Option<Cost>) -> Option<Cost> {
+        let (Some(own), Some(shape)) = (self.get(), shape) else { return self.get().or(shape) };
+        let weight = f64::from(self.mean.count) / (f64::from(self.mean.count) + SHAPE_WEIGHT);
+        let between = |from: f64, to: f64| from + weight * (to - from);
+        Some(Cost { mean_ns: between(shape.mean_ns, own.mean_ns), p99_ns: between(shape.p99_ns, own.p99_ns) })
+    }
+}
+
+impl Cost {
+    fn times(self, pace: f64) -> Cost {
+        Cost { mean_ns: self.mean_ns * pace, p99_ns: self.p99_ns * pace }
     }
 }
 
@@ -153,8 +176,16 @@ impl CostTable {
         let Some(index) = self.index(samples) else { return };
         let (ns, level) = (ns as f64 * self.scale(index, samples), self.level_index(busy));
         let was_known = self.levels[level].cells[index].mean.count > 0;
-        self.levels[level].cells[index].add(ns);
-        self.relate(index, level, ns);
+        let shape = self.levels[level].cells[index].with_shape(self.shape(index));
+        let this = &mut self.levels[level];
+        // The first time of a size says what its shape is, unless that is known from fewer busy lanes.
+        if let Some(Cost { mean_ns, .. }) = shape {
+            let times = ns / mean_ns.max(1.0);
+            let expected = this.pace.get().unwrap_or(f64::INFINITY);
+            this.pace.add(times.min(OUTLIER * expected.max(1.0)));
+        }
+        let pace = this.pace.get().unwrap_or(1.0);
+        this.cells[index].add(ns / pace.max(f64::MIN_POSITIVE));
         self.since_drawn += 1;
         if !was_known || self.since_drawn >= REDRAWN_AFTER {
             self.draw();
@@ -163,19 +194,29 @@ impl CostTable {
 
     /// Starts from costs that were measured before; whether any of them is of a size that the table has.
     pub(crate) fn adopt(&mut self, costs: &[MeasuredCost]) -> bool {
-        let mut costs: Vec<MeasuredCost> =
-            costs.iter().copied().filter(|cost| cost.samples > 0 && !cost.mean.is_zero()).collect();
-        // Those of one lane first: the others are told as multiples of them.
-        costs.sort_by_key(|cost| (cost.busy, cost.samples));
-        for MeasuredCost { samples, busy, mean, p99 } in costs {
-            let Some(index) = self.index(samples) else { continue };
-            let (scale, level) = (self.scale(index, samples), self.level_index(busy));
+        let mut by_level: Vec<Vec<(usize, f64, f64)>> = vec![Vec::new(); self.levels.len()];
+        for &MeasuredCost { samples, busy, mean, p99 } in costs {
+            let Some(index) = self.index(samples).filter(|_| samples > 0 && !mean.is_zero()) else {
+                continue;
+            };
+            let scale = self.scale(index, samples);
             let (mean_ns, p99_ns) = (nanos(mean) as f64 * scale, nanos(p99.max(mean)) as f64 * scale);
-            self.levels[level].cells[index] = Cell { mean: Mean { value: mean_ns, count: ADOPTED }, p99_ns };
-            self.relate(index, level, mean_ns);
+            by_level[self.level_index(busy)].push((index, mean_ns, p99_ns));
+        }
+        for (level, cells) in by_level.iter().enumerate().filter(|(_, cells)| !cells.is_empty()) {
+            let of_shape =
+                |&(index, mean_ns, _): &(usize, f64, f64)| Some(mean_ns / self.shape(index)?.mean_ns);
+            let ratios: Vec<f64> = cells.iter().filter_map(of_shape).collect();
+            let pace = if ratios.is_empty() { 1.0 } else { ratios.iter().sum::<f64>() / ratios.len() as f64 };
+            let this = &mut self.levels[level];
+            this.pace = Mean { value: pace, count: ADOPTED };
+            for &(index, mean_ns, p99_ns) in cells {
+                let mean = Mean { value: mean_ns / pace, count: ADOPTED };
+                this.cells[index] = Cell { mean, p99_ns: p99_ns / pace };
+            }
         }
         self.draw();
-        !self.levels[0].curve.is_empty()
+        self.levels.iter().any(|level| !level.curve.is_empty())
     }
 
     /// What an execution of this many samples costs while `busy` lanes, its own included, execute; `None` while nothing is known.
@@ -204,15 +245,6 @@ impl CostTable {
         self.levels[self.level_index(busy)].unit_ns
     }
 
-    /// Takes note of how much longer an execution took than it does with one busy lane.
-    fn relate(&mut self, index: usize, level: usize, ns: f64) {
-        if level > 0
-            && let Some(alone) = self.levels[0].cells[index].mean.get()
-        {
-            self.levels[level].factor.add((ns / alone.max(1.0)).min(OUTLIER));
-        }
-    }
-
     /// How many times the time of so many samples the size of this index takes, as long as nothing better is known.
     fn scale(&self, index: usize, samples: usize) -> f64 {
         if self.buckets { 1.0 } else { self.sizes[index] as f64 / samples.max(1) as f64 }
@@ -228,22 +260,24 @@ impl CostTable {
         (index < self.sizes.len()).then_some(index)
     }
 
+    /// The time of a size at a pace of one, with the fewest busy lanes with which it was executed.
+    fn shape(&self, index: usize) -> Option<Cost> {
+        self.levels.iter().find_map(|level| level.cells[index].get())
+    }
+
     /// Draws the curves anew from all times so far.
     pub(crate) fn draw(&mut self) {
         self.since_drawn = 0;
-        // A size that was executed only while others were is taken for what it cost then.
-        let least_busy = |index: usize| self.levels.iter().find_map(|level| level.cells[index].get());
-        let alone: Vec<Option<Cost>> = (0..self.sizes.len()).map(least_busy).collect();
-        let mut factor = 1.0;
-        for (number, level) in self.levels.iter_mut().enumerate() {
-            if number > 0 {
-                factor = level.factor.get().unwrap_or(factor);
-            }
-            let scaled = |cost: &Option<Cost>| {
-                cost.map(|c| Cost { mean_ns: c.mean_ns * factor, p99_ns: c.p99_ns * factor })
-            };
-            let points: Vec<Option<Cost>> =
-                level.cells.iter().zip(&alone).map(|(cell, alone)| cell.get().or(scaled(alone))).collect();
+        let shapes: Vec<Option<Cost>> = (0..self.sizes.len()).map(|index| self.shape(index)).collect();
+        let mut pace = 1.0;
+        for level in &mut self.levels {
+            pace = level.pace.get().unwrap_or(pace);
+            let points: Vec<Option<Cost>> = level
+                .cells
+                .iter()
+                .zip(&shapes)
+                .map(|(cell, &shape)| cell.with_shape(shape).map(|cost| cost.times(pace)))
+                .collect();
             level.curve = interpolate(&self.sizes, &points, self.buckets);
             level.frontier = frontier(&self.sizes, &level.curve);
             let units = level.frontier.iter().map(|&i| level.curve[i].mean_ns / self.sizes[i] as f64);
@@ -374,6 +408,19 @@ mod tests {
     }
 
     #[test]
+    fn a_size_that_is_not_in_use_is_not_better_for_it() {
+        let mut table = table(32, 2, &[(8, 100), (16, 190), (32, 360)]);
+        table.record(16, 2, 180_000);
+        for i in 0..200u64 {
+            // Other work makes every execution longer by a fifth and more.
+            table.record(32, 2, 430_000 + i % 3 * 10_000);
+        }
+        table.draw();
+        let rate_of = |size: usize| rate(size, table.predict(size, 2).unwrap().mean_ns);
+        assert!(rate_of(32) > rate_of(16) && rate_of(16) > rate_of(8));
+    }
+
+    #[test]
     fn costs_measured_before_are_where_it_starts_from() {
         let us = Duration::from_micros;
         let cost = |samples, busy, mean| MeasuredCost { samples, busy, mean: us(mean), p99: us(2 * mean) };
@@ -387,21 +434,19 @@ mod tests {
             cost(1, 2, 150),
             unusable[1]
         ]));
-        assert_eq!(mean_us(&table, 8, 1), Some(400.0));
-        assert_eq!(mean_us(&table, 8, 2), Some(600.0));
-        assert_eq!(
-            mean_us(&table, 4, 4),
-            mean_us(&table, 4, 2).map(|us| us),
-            "as for the next fewer that was seen"
-        );
+        for (samples, busy, expected) in
+            [(1, 1, 100.0), (8, 1, 400.0), (1, 2, 150.0), (8, 2, 600.0), (8, 4, 600.0)]
+        {
+            assert_eq!(mean_us(&table, samples, busy), Some(expected), "{samples} samples, {busy} busy");
+        }
         assert_eq!(table.predict(1, 1).map(|cost| cost.p99_ns), Some(200_000.0));
-        // One execution moves it by a 32nd; many replace it.
-        table.record(8, 1, 432_000);
+        // One execution moves it a little; many replace it.
+        table.record(8, 1, 440_000);
         table.draw();
-        assert_eq!(mean_us(&table, 8, 1), Some(401.0));
+        assert!(mean_us(&table, 8, 1).is_some_and(|us| us > 400.0 && us < 405.0));
         (0..200).for_each(|_| table.record(8, 1, 800_000));
         table.draw();
-        assert!(mean_us(&table, 8, 1).unwrap() > 790.0);
+        assert!(mean_us(&table, 8, 1).is_some_and(|us| us > 790.0));
     }
 
     #[test]
@@ -429,7 +474,7 @@ mod tests {
         let mut table = table(4, 1, &[(4, 100); 50]);
         table.record(4, 1, 1_000_000_000);
         table.draw();
-        assert!(mean_us(&table, 4, 1).unwrap() < 110.0);
+        assert!(mean_us(&table, 4, 1).unwrap() < 115.0);
         for _ in 0..150 {
             table.record(4, 1, 200_000);
         }

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use crate::ahead::Ahead;
 use crate::clock::{Clock, Nanos};
 use crate::cost::CostTable;
 use crate::decide::{Decision, Load, Take};
@@ -441,7 +442,7 @@ impl Dispatch {
         let Some(model) = &state.models[loaded.slot] else { return Err(Refusal::Unloaded) };
         let line = model.lines[variant];
         let (load, ahead) = (state.load(), state.ahead(request.now));
-        let admitted = state.queue.admit(line, request, &self.bounds, load, ahead);
+        let admitted = state.queue.admit(line, request, &self.bounds, load, &ahead);
         let request = &admitted.map_err(Refusal::Overload)?;
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
         loaded.counters.accepted();
@@ -877,9 +878,10 @@ impl State {
         Load { lanes: self.alive, busy: self.busy(), waiting: self.queue.samples(), running }
     }
 
-    /// What the lanes still have to do of what they execute, added up.
-    fn ahead(&self, now: Nanos) -> Nanos {
-        self.posts.iter().map(|post| post.until.saturating_sub(now)).sum()
+    /// What the lanes still have to do of what they execute.
+    fn ahead(&self, now: Nanos) -> Ahead {
+        let alive = self.posts.iter().filter(|post| !post.retired && !post.retiring);
+        alive.map(|post| post.until.saturating_sub(now)).collect()
     }
 
     fn record(&mut self, done: Option<Execution<'_>>) {

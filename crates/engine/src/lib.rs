@@ -47,6 +47,7 @@
 //! Devices, files, the network.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod builder;
 mod clock;
 mod cost;

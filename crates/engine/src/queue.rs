@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::ahead::Ahead;
 use crate::clock::{NEVER, Nanos};
 use crate::cost::CostTable;
 use crate::decide::{Decision, Entry, Late, Line, Load, Take, Verdict, decide};
@@ -305,7 +306,7 @@ impl<T> Queue<T> {
         self.entries == 0
     }
 
-    /// Whether a request may be added, and as what. `ahead` is what the lanes still have to do of what they execute, added up.
+    /// Whether a request may be added, and as what. `ahead` is what the lanes still have to do of what they execute.
     ///
     /// A table of costs that is wrong would refuse every request with a deadline, and never be put right, for want of executions. So of
     /// the requests that even alone would take too long, now and then one is added as if it had no deadline: a probe.
@@ -315,7 +316,7 @@ impl<T> Queue<T> {
         request: &Arrival,
         bounds: &Bounds,
         load: Load,
-        ahead: Nanos,
+        ahead: &Ahead,
     ) -> Result<Arrival, Overload> {
         let Some(waiting) = &self.lines[line] else { return Ok(*request) };
         let lanes = load.lanes.max(1) as u64;
@@ -334,7 +335,7 @@ impl<T> Queue<T> {
         }
         // An idle lane takes it at once, whatever the others do.
         let at_once = self.entries == 0 && load.busy < load.lanes;
-        let wait = if at_once { 0 } else { (self.backlog_before(waiting, request.due()) + ahead) / lanes };
+        let wait = if at_once { 0 } else { ahead.wait(self.backlog_before(waiting, request.due())) };
         if wait > bounds.time {
             let retry_after = (wait - bounds.time).max(MIN_RETRY_NS);
             return Err(Overload::Time { predicted: wait, limit: bounds.time, retry_after });

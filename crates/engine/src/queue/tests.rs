@@ -391,7 +391,8 @@ fn admission_says_what_is_full_and_when_to_come_back() {
     let bounds = Bounds { samples: 25, bytes: 1000, time: SECOND };
     let request = Arrival { samples: 4, ..arrival(0, 0) };
     let mut admit = |request: Arrival, bounds: Bounds, lanes: usize, ahead: Nanos| {
-        queue.admit(line, &request, &bounds, Load { lanes, ..load() }, ahead).map(drop)
+        let ahead = (0..lanes).map(|_| ahead).collect();
+        queue.admit(line, &request, &bounds, Load { lanes, ..load() }, &ahead).map(drop)
     };
     assert_eq!(admit(request, bounds, 1, 0), Ok(()));
     let samples = admit(Arrival { samples: 6, ..request }, bounds, 1, 0);
@@ -403,7 +404,7 @@ fn admission_says_what_is_full_and_when_to_come_back() {
     assert_eq!(admit(request, time, 1, 0), Err(expected));
     assert_eq!(admit(request, time, 2, 0), Ok(()), "two lanes need half the time");
     assert!(
-        matches!(admit(request, time, 2, 12 * MS), Err(Overload::Time { .. })),
+        matches!(admit(request, time, 2, 6 * MS), Err(Overload::Time { .. })),
         "so much is executed first"
     );
     let soon = Arrival { deadline: 3 * MS, ..request };
@@ -428,7 +429,7 @@ fn costs_that_are_wrong_do_not_refuse_every_request_for_ever() {
         let request = Arrival { deadline: now + 5 * MS, ..arrival(now, 0) };
         let idle = Load { lanes: 1, ..Load::default() };
         let bounds = Bounds { samples: 100, bytes: 1000, time: SECOND };
-        let Ok(admitted) = queue.admit(line, &request, &bounds, idle, 0) else { continue };
+        let Ok(admitted) = queue.admit(line, &request, &bounds, idle, &Ahead::default()) else { continue };
         accepted += 1;
         queue.push(line, &admitted, 1, ());
         let (mut batch, mut shed) = (Vec::new(), Vec::new());

@@ -71,9 +71,9 @@ impl Scheduler for Paceline {
     fn offer(&mut self, number: usize, request: &Request, busy: usize) -> bool {
         let &Request { line, samples, deadline, priority, arrived: now, .. } = request;
         let arrival = Arrival { samples, bytes: samples * 4096, deadline, priority, now };
-        let ahead = self.posts.iter().map(|post| post.until.saturating_sub(now)).sum();
+        let ahead = self.posts.iter().map(|post| post.until.saturating_sub(now)).collect();
         let load = self.load(busy);
-        let Ok(arrival) = self.queue.admit(line, &arrival, &BOUNDS, load, ahead) else { return false };
+        let Ok(arrival) = self.queue.admit(line, &arrival, &BOUNDS, load, &ahead) else { return false };
         self.queue.push(line, &arrival, load.lanes, (number, samples));
         true
     }
