@@ -2,8 +2,8 @@
 //!
 //! 1. The **cost surface** is measured with bare executions: by samples, by lanes that execute at a time, by threads of one execution
 //!    (`search` says what next, `surface` holds it, `knee` says how many lanes are worth having).
-//! 2. For each use, the configurations that may be the best by the surface are tried in engines under the load of that use (`choose`,
-//!    `trial`), by turns until they are ranked (`race`). What came out of the best is the **prediction**.
+//! 2. For each use, the configurations that may be the best by the surface are tried in engines under the load of that use (`candidates`,
+//!    `trial`), by turns until they are ranked (`race`). What came out of the best (`choose`) is the **prediction**.
 //! 3. The prediction is checked on an engine that starts from the profile, beside one that knows nothing.
 //!
 //! Every answer is compared, bit for bit, with what the same sample gives alone. All of it keeps within a time, which begins when
@@ -16,6 +16,7 @@
 //!
 //! **Not here**: the engine's own table of costs, which starts from a profile's and goes on learning.
 
+mod candidates;
 mod choose;
 mod host;
 mod knee;
@@ -33,7 +34,8 @@ use std::time::{Duration, SystemTime};
 use paceline_device::Device;
 use paceline_profile::{Machine, ModelPrint, Profile, Recommendation, SCHEMA, Use};
 
-use self::choose::{Wish, candidates, choose};
+use self::candidates::{Plan, Wish, candidates};
+use self::choose::choose;
 use self::host::{Host, InProcess};
 use self::space::{Point, Row, Space};
 use self::surface::Surface;
@@ -44,13 +46,13 @@ pub use self::report::{PROMISED, markdown};
 pub use self::space::Axes;
 
 /// Of the time, what the surface may take.
-const SURFACE: f64 = 0.4;
+const SURFACE: f64 = 0.35;
 /// Of the time, what surface and trials may take; the rest is for the checks.
-const TRIALS: f64 = 0.75;
+const TRIALS: f64 = 0.8;
 /// Rounds of the surface in the whole time.
 const SURFACE_ROUNDS: u32 = 800;
 /// Rounds of trials in the whole time.
-const TRIAL_ROUNDS: u32 = 100;
+const TRIAL_ROUNDS: u32 = 250;
 
 /// What is tuned for.
 #[derive(Clone, Debug)]
@@ -117,14 +119,14 @@ impl Tuning {
         origin: Origin,
         observer: &mut dyn FnMut(Step),
     ) -> Result<Profile, StudyError> {
+        if let Some(&asked) = self.axes.workers.iter().flatten().find(|&&workers| workers > 0) {
+            return Err(StudyError::Workers { asked });
+        }
         let name = subject.model.name();
         observer(Step { doing: Doing::Preparing, detail: name.into(), spent: 0.0 });
         let (info, model) = (device.info(), ModelPrint::of(name, &subject.graph()?));
         let workload = subject.workload(device, seed, self.axes.max_batch())?;
         let space = self.axes.space(&info, &**workload.program());
-        if let Some(&asked) = space.workers.iter().find(|&&workers| workers > 0) {
-            return Err(StudyError::Workers { asked });
-        }
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let host = InProcess::new(&workload, info.default_lanes.max(1));
         let Found { surface, recommendations, notes } = self.find(&host, &space, observer)?;
@@ -164,8 +166,7 @@ impl Tuning {
         for (purpose, until) in self.shares(host.elapsed(), self.time.mul_f64(TRIALS)) {
             let wish = Wish { purpose, callers: self.callers.max(1), p99: self.p99 };
             let plans = candidates(wish, space, &surface);
-            let each =
-                &mut |plan: &choose::Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
+            let each = &mut |plan: &Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
             let trials = trial::race(host, purpose, &plans, &costs, round, until, each)?;
             let outcomes: Vec<_> = trials.iter().filter_map(Trial::outcome).collect();
             if trials.len() < plans.len()

@@ -20,13 +20,15 @@ pub struct Axes {
     pub workers: Option<Vec<usize>>,
 }
 
-/// The values of each axis, ascending, none of them empty.
+/// The values of each axis: ascending, above zero (workers may be), none of them empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Space {
     pub(crate) batches: Vec<usize>,
     pub(crate) lanes: Vec<usize>,
     pub(crate) threads: Vec<usize>,
     pub(crate) workers: Vec<usize>,
+    /// Lanes that suit the device.
+    pub(crate) default_lanes: usize,
 }
 
 /// One way of executing: what a cell of the cost surface is measured of.
@@ -82,6 +84,7 @@ impl Axes {
             lanes: or_else(ascending(lanes, &[]), 1),
             threads: ascending(threads, &[1]),
             workers: self.workers.clone().map_or(vec![0], |workers| or_else(sorted(workers), 0)),
+            default_lanes: cores,
         }
     }
 }
@@ -160,7 +163,8 @@ mod tests {
             threads: Some(vec![]),
             workers: Some(vec![]),
         };
-        let least = Space { batches: vec![1], lanes: vec![1], threads: vec![1], workers: vec![0] };
+        let least =
+            Space { batches: vec![1], lanes: vec![1], threads: vec![1], workers: vec![0], default_lanes: 6 };
         assert_eq!(space(&nothing, FakeProgram::new(rows(2))), least);
         let chosen = Axes { batches: Some(vec![8, 3, 8, 900]), lanes: Some(vec![4]), ..Axes::default() };
         let space = space(&chosen, FakeProgram::new(rows(2)));
@@ -170,7 +174,13 @@ mod tests {
 
     #[test]
     fn rows_begin_with_one_lane_and_one_thread() {
-        let space = Space { batches: vec![1], lanes: vec![2, 4], threads: vec![1, 2], workers: vec![0] };
+        let space = Space {
+            batches: vec![1],
+            lanes: vec![2, 4],
+            threads: vec![1, 2],
+            workers: vec![0],
+            default_lanes: 2,
+        };
         let rows: Vec<(usize, usize)> = space.rows().map(|row| (row.lanes, row.threads)).collect();
         assert_eq!(rows, [(1, 1), (2, 1), (4, 1), (1, 2)]);
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use paceline_engine::MeasuredCost;
 use paceline_profile::{Figures, Use};
 
-use super::choose::{Outcome, Plan};
+use super::candidates::Plan;
+use super::choose::Outcome;
 use super::host::{Answered, Host, Running};
 use super::race;
 use crate::estimate::{Estimate, median};
