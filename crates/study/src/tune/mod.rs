@@ -40,7 +40,7 @@ use self::host::{Host, InProcess};
 use self::space::{Point, Row, Space};
 use self::surface::Surface;
 use self::trial::{Record, Trial};
-use crate::{StudyError, Subject};
+use crate::{Noise, StudyError, Subject, Watch};
 
 pub use self::report::{PROMISED, markdown};
 pub use self::space::Axes;
@@ -129,7 +129,9 @@ impl Tuning {
         let space = self.axes.space(&info, &**workload.program());
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let host = InProcess::new(&workload, info.default_lanes.max(1));
-        let Found { surface, recommendations, notes } = self.find(&host, &space, observer)?;
+        let watch = Watch::begin();
+        let Found { surface, recommendations, mut notes } = self.find(&host, &space, observer)?;
+        notes.extend(watch.and_then(Watch::end).filter(Noise::is_much).map(disturbance));
         Ok(Profile {
             schema: SCHEMA.into(),
             commit: origin.commit,
@@ -167,7 +169,16 @@ impl Tuning {
             let wish = Wish { purpose, callers: self.callers.max(1), p99: self.p99 };
             let plans = candidates(wish, space, &surface);
             let each = &mut |plan: &Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
-            let trials = trial::race(host, purpose, &plans, &costs, round, until, each)?;
+            let trials = trial::race(
+                host,
+                purpose,
+                &plans,
+                &costs,
+                &|outcomes| choose(outcomes, self.p99),
+                round,
+                until,
+                each,
+            )?;
             let outcomes: Vec<_> = trials.iter().filter_map(Trial::outcome).collect();
             if trials.len() < plans.len()
                 || outcomes.iter().any(|outcome| outcome.score.rounds < race::ENOUGH)
@@ -253,6 +264,14 @@ impl Tuning {
 fn is_explored(space: &Space, surface: &Surface) -> bool {
     search::next(space, surface, Duration::ZERO, Duration::MAX)
         .is_none_or(|point| surface.cell(point).is_some())
+}
+
+fn disturbance(noise: Noise) -> String {
+    format!(
+        "Other processes had {:.0} % of the machine meanwhile, the hypervisor took {:.0} %: on a quiet machine all of this may be otherwise.",
+        noise.foreign * 100.0,
+        noise.stolen * 100.0
+    )
 }
 
 /// Why a configuration is recommended, by what was measured.

@@ -94,23 +94,18 @@ fn climb(rates: &[Option<f64>]) -> Option<usize> {
     None
 }
 
-/// What to measure again: what may be the quickest of all, or the quickest of its lanes, or for a lone sample; then what was measured
-/// too few times.
+/// What to measure again: what may be the quickest of a lone sample's threads, then what may be the quickest of its lanes, so that
+/// lanes can be compared; then what was measured too few times.
 fn refine(surface: &Surface, fits: impl Fn(&Point) -> bool) -> Option<Point> {
-    let cells: Vec<(Point, Estimate)> = surface
-        .cells()
-        .map(|(point, cell)| (point, cell.estimate()))
-        .filter(|(point, _)| fits(point))
-        .collect();
+    let cells = surface.cells().map(|(point, cell)| (point, cell.estimate()));
+    let cells: Vec<(Point, Estimate)> = cells.filter(|(point, _)| fits(point)).collect();
     let race = |takes_part: &dyn Fn(&Point) -> bool| {
         let (points, estimates): (Vec<Point>, Vec<Estimate>) =
             cells.iter().copied().filter(|(point, _)| takes_part(point)).unzip();
         race::next(&estimates).map(|index| points[index])
     };
-    let lone = |point: &Point| point.lanes == 1 && point.batch == 1;
     let of_lanes = |lanes: usize| race(&|point: &Point| point.threads == 1 && point.lanes == lanes);
-    race(&|point: &Point| point.threads == 1)
-        .or_else(|| race(&lone))
+    race(&|point: &Point| point.lanes == 1 && point.batch == 1)
         .or_else(|| surface.by_lanes().into_iter().find_map(|(lanes, _)| of_lanes(lanes)))
         .or_else(|| {
             let seldom = cells.iter().filter(|(_, estimate)| estimate.rounds < race::ENOUGH);

@@ -266,14 +266,16 @@ proptest! {
         sample in 1.0..500.0f64,
         cores in 1.0..8.0f64,
         divisible in 0.0..1.0f64,
-        bumps in prop::collection::vec(1.0..1.5f64, 9),
+        // Two sizes in a row may be bad: three in a row and larger ones are not tried.
+        (bad, badness) in (0u32..8, 1.0..1.5f64),
         request_us in 0.0..5.0f64,
         noise in 0.0..0.2f64,
         seed in 0u64..1000,
         seconds in 5.0..40.0f64,
     ) {
         let base = machine(fixed, sample, cores, divisible);
-        let cost = move |point: Point| base(point) * bumps[point.batch.ilog2().min(8) as usize];
+        let is_bad = move |batch: usize| (bad..bad + 2).contains(&batch.ilog2());
+        let cost = move |point: Point| base(point) * if is_bad(point.batch) { badness } else { 1.0 };
         let host = Synthetic::new(&cost, request_us, noise, seed);
         let found = find(&tuning(seconds), &host);
         let space = space();

@@ -12,6 +12,9 @@ use super::race;
 use crate::estimate::{Estimate, median};
 use crate::{Latencies, StudyError};
 
+/// Rounds of what is predicted and of a check, if there is time: enough that the 99th percentile means something.
+const CHECKS: usize = 8;
+
 /// What was measured of one plan.
 #[derive(Debug)]
 pub(crate) struct Trial {
@@ -67,13 +70,14 @@ impl Trial {
     }
 }
 
-/// Tries the plans by turns, until they are ranked or it is `until`: the first in any case, the others if there is time. `each` is told
-/// before each round.
+/// Tries the plans by turns, until they are ranked or it is `until`: the first in any case, the others if there is time. The one that
+/// `choose` picks is measured further, for what is predicted of it. `each` is told before each round.
 pub(crate) fn race(
     host: &dyn Host,
     purpose: Use,
     plans: &[Plan],
     costs: &[MeasuredCost],
+    choose: &dyn Fn(&[Outcome]) -> Option<usize>,
     time: Duration,
     until: Duration,
     each: &mut dyn FnMut(&Plan),
@@ -94,7 +98,11 @@ pub(crate) fn race(
     loop {
         let estimates: Vec<Estimate> =
             trials.iter().filter_map(|(_, trial, _)| trial.record.score()).collect();
-        let Some(index) = race::next(&estimates) else { break };
+        let further = || {
+            let outcomes: Vec<Outcome> = trials.iter().filter_map(|(_, trial, _)| trial.outcome()).collect();
+            choose(&outcomes).filter(|&index| outcomes[index].score.rounds < CHECKS)
+        };
+        let Some(index) = race::next(&estimates).or_else(further) else { break };
         if host.elapsed() + trials[index].2 > until {
             break;
         }
@@ -116,9 +124,6 @@ fn round(
     trial.record.add(purpose, &answered);
     Ok(())
 }
-
-/// Rounds of a check, if there is time: enough that the 99th percentile means something.
-const CHECKS: usize = 8;
 
 /// What an engine that starts from the profile gives, and by turns with it one that knows nothing: at least one round of each.
 pub(crate) fn check(
