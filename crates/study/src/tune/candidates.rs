@@ -83,7 +83,7 @@ fn layouts(space: &Space, surface: &Surface) -> Vec<(usize, Configuration)> {
     if known.is_empty() { layouts.into_iter().take(1).collect() } else { known }
 }
 
-/// Every batch of every layout, with as many in flight as the lanes execute and one batch that waits.
+/// Every batch of every layout, with as many in flight that each lane executes a batch and finds one waiting.
 fn throughput(
     space: &Space,
     surface: &Surface,
@@ -94,7 +94,7 @@ fn throughput(
     for &(lanes, configuration) in layouts {
         let of_batch = |max_batch: usize, rate: f64, p99: Duration| {
             let configuration = Configuration { max_batch, ..configuration };
-            Promise { plan: Plan { configuration, in_flight: (lanes + 1) * max_batch }, rate, p99 }
+            Promise { plan: Plan { configuration, in_flight: 2 * lanes * max_batch }, rate, p99 }
         };
         let cells = surface.row(Row { lanes, threads: 1 });
         // A request waits for a batch before its own.

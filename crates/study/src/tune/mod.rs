@@ -37,6 +37,7 @@ use paceline_profile::{Machine, ModelPrint, Profile, Recommendation, SCHEMA, Use
 use self::candidates::{Plan, Wish, candidates};
 use self::choose::choose;
 use self::host::{Host, InProcess};
+use self::knee::knee;
 use self::space::{Point, Row, Space};
 use self::surface::Surface;
 use self::trial::{Record, Trial};
@@ -49,6 +50,9 @@ pub use self::space::Axes;
 const SURFACE: f64 = 0.35;
 /// Of the time, what surface and trials may take; the rest is for the checks.
 const TRIALS: f64 = 0.8;
+/// Why the default is recommended.
+const DEFAULT: &str = "the default: what was best in the trials gave less beside it";
+
 /// Rounds of the surface in the whole time.
 const SURFACE_ROUNDS: u32 = 800;
 /// Rounds of trials in the whole time.
@@ -197,9 +201,18 @@ impl Tuning {
             let trial = &trials[index];
             let until = shares.iter().find(|(of, _)| *of == purpose).map_or(self.time, |&(_, until)| until);
             tell(Doing::Checking(purpose), trial.plan.configuration.to_string());
-            let (measured, unconfigured) = trial::check(host, purpose, &trial.plan, &costs, round, until)?;
-            let reason = reason(&surface, purpose, &trials, index);
-            let recommendation = self.recommendation(purpose, trial, reason, &measured, &unconfigured);
+            let before = host.elapsed();
+            let checked = trial::check(host, purpose, &trial.plan, &costs, round, until)?;
+            let recommendation = if self.is_default_better(space, &trial.plan, &checked) {
+                // Something disturbed the trials. What an engine does by itself has just been measured.
+                let plan = Plan { configuration: space.default_configuration(), ..trial.plan };
+                let trial = Trial { plan, record: checked.1 };
+                let until = host.elapsed() + host.elapsed().saturating_sub(before);
+                let checked = trial::check(host, purpose, &trial.plan, &costs, round, until)?;
+                self.recommendation(purpose, &trial, DEFAULT.into(), &checked)
+            } else {
+                self.recommendation(purpose, trial, reason(&surface, purpose, &trials, index), &checked)
+            };
             notes.extend(findings(&recommendation));
             recommendations.push(recommendation);
         }
@@ -236,13 +249,25 @@ impl Tuning {
         Use::ALL.into_iter().map(share).collect()
     }
 
+    /// Whether what an engine does by itself is better than a recommendation beside it, by more than its lanes and an uncertain
+    /// measurement are worth.
+    fn is_default_better(&self, space: &Space, plan: &Plan, (this, default): &(Record, Record)) -> bool {
+        let keeps = |bound: Duration| default.figures().p99_us <= bound.as_secs_f64() * 1e6;
+        let Some((this, default)) = this.score().zip(default.score()) else { return false };
+        let lanes = plan.configuration.workers.max(1) * plan.configuration.lanes;
+        let asked = match space.default_lanes > lanes {
+            true => knee(&[(lanes, this.median), (space.default_lanes, default.median)]) > lanes,
+            false => default.median >= (1.0 + knee::WORTHWHILE) * this.median,
+        };
+        asked && self.p99.is_none_or(keeps)
+    }
+
     fn recommendation(
         &self,
         purpose: Use,
         trial: &Trial,
         reason: String,
-        measured: &Record,
-        unconfigured: &Record,
+        (measured, unconfigured): &(Record, Record),
     ) -> Recommendation {
         let predicted = trial.record.figures();
         let keeps = |bound: Duration| predicted.p99_us <= bound.as_secs_f64() * 1e6;

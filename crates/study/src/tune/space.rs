@@ -1,6 +1,7 @@
 //! What tuning may choose from: batches, lanes, threads of one execution, worker processes.
 
 use paceline_device::{BatchSizes, DeviceInfo, Program};
+use paceline_profile::Configuration;
 
 /// The largest batch that is tried without being asked for.
 const LARGEST_BATCH: usize = 256;
@@ -90,6 +91,12 @@ impl Axes {
 }
 
 impl Space {
+    /// What an engine does by itself.
+    pub(crate) fn default_configuration(&self) -> Configuration {
+        let (lanes, max_batch) = (self.default_lanes, self.batches[self.batches.len() - 1]);
+        Configuration { workers: 0, lanes, helpers: lanes - 1, max_batch }
+    }
+
     /// One lane and one thread first, then more lanes, then more threads of a lone execution.
     ///
     /// More threads are not tried together with more lanes: an execution is helped by lanes that have nothing to execute, and a

@@ -27,6 +27,8 @@ struct Synthetic<'s> {
     /// What a request costs a lane beside its execution.
     request_us: f64,
     noise: f64,
+    /// Until then other work leaves one core.
+    disturbed_until: Duration,
     random: RefCell<ChaCha8Rng>,
     now: Cell<Duration>,
     longest: Cell<Duration>,
@@ -39,11 +41,17 @@ impl<'s> Synthetic<'s> {
             cost_us,
             request_us,
             noise,
+            disturbed_until: Duration::ZERO,
             random: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
             now: Cell::default(),
             longest: Cell::default(),
             seen: RefCell::default(),
         }
+    }
+
+    fn cost_us(&self, point: Point) -> f64 {
+        let lanes = if self.now.get() < self.disturbed_until { point.lanes as f64 } else { 1.0 };
+        lanes * (self.cost_us)(point)
     }
 
     /// A round of executions of this length; each is off by noise, and so is the round as a whole.
@@ -68,7 +76,7 @@ impl<'s> Synthetic<'s> {
         let batch = in_flight.div_ceil(lanes + 1).clamp(1, max_batch);
         let busy = lanes.min(in_flight.div_ceil(batch));
         let threads = if busy == 1 { 1 + helpers.min(lanes - 1) } else { 1 };
-        let execution = (self.cost_us)(Point { lanes: busy, threads, batch });
+        let execution = self.cost_us(Point { lanes: busy, threads, batch });
         (execution + self.request_us * batch as f64, (busy * batch) as f64)
     }
 
@@ -86,7 +94,7 @@ impl Host for Synthetic<'_> {
     fn execute(&self, point: Point, time: Duration) -> Result<Round, StudyError> {
         self.seen.borrow_mut().push(point);
         let samples = (point.lanes * point.batch) as f64;
-        let Answered { samples_per_s, times } = self.round((self.cost_us)(point), samples, samples, time);
+        let Answered { samples_per_s, times } = self.round(self.cost_us(point), samples, samples, time);
         Ok(Round { samples_per_s, times })
     }
 
@@ -226,6 +234,20 @@ fn without_time_there_is_a_recommendation_and_a_note() {
 }
 
 #[test]
+fn what_was_chosen_while_other_work_disturbed_gives_way_to_the_default() {
+    let cost = machine(0.0, 200.0, 4.0, 0.0);
+    for (disturbed_s, lanes) in [(16, [CORES, CORES, 1]), (0, [CORES, CORES, 1]), (100, [1, 1, 1])] {
+        let mut host = Synthetic::new(&cost, 1.0, 0.0, 5);
+        host.disturbed_until = Duration::from_secs(disturbed_s);
+        let found = find(&tuning(20.0), &host);
+        assert_eq!(Use::ALL.map(|purpose| of(&found, purpose).configuration.lanes), lanes, "{disturbed_s} s");
+        let is_default = of(&found, Use::Throughput).reason == DEFAULT;
+        assert_eq!(is_default, disturbed_s == 16);
+        assert!(found.recommendations.iter().all(|r| findings(r).is_empty()), "{:?}", found.recommendations);
+    }
+}
+
+#[test]
 fn what_is_told_of_a_recommendation() {
     let figures = |samples_per_s, p99_us| Figures { samples_per_s, p99_us, ..Figures::default() };
     let recommendation = |measured, unconfigured| Recommendation {
@@ -296,7 +318,7 @@ proptest! {
                     for helpers in [0, 1, 3] {
                         let other = Configuration { workers: 0, lanes, helpers: helpers.min(lanes - 1), max_batch };
                         let in_flight = match purpose {
-                            Use::Throughput => (lanes + 1) * max_batch,
+                            Use::Throughput => 2 * lanes * max_batch,
                             Use::Streams => 8,
                             Use::Latency => 1,
                         };
