@@ -69,7 +69,8 @@ fn predictions(profile: &Profile) -> Table {
     let mut table = Table::new(["use", "figure", ">predicted", ">measured", ">off by", ">unconfigured"]);
     for recommendation in &profile.recommendations {
         let Recommendation { purpose, predicted, measured, unconfigured, .. } = recommendation;
-        let figures: [(&str, fn(&Figures) -> f64); 3] = [
+        type Figure = fn(&Figures) -> f64;
+        let figures: [(&str, Figure); 3] = [
             ("samples/s", |figures| figures.samples_per_s),
             ("p50 us", |figures| figures.p50_us),
             ("p99 us", |figures| figures.p99_us),

@@ -27,8 +27,8 @@ struct Synthetic<'s> {
     /// What a request costs a lane beside its execution.
     request_us: f64,
     noise: f64,
-    /// Until then other work leaves one core.
-    disturbed_until: Duration,
+    /// Whether other work leaves one core.
+    is_disturbed: Cell<bool>,
     random: RefCell<ChaCha8Rng>,
     now: Cell<Duration>,
     longest: Cell<Duration>,
@@ -41,7 +41,7 @@ impl<'s> Synthetic<'s> {
             cost_us,
             request_us,
             noise,
-            disturbed_until: Duration::ZERO,
+            is_disturbed: Cell::new(false),
             random: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
             now: Cell::default(),
             longest: Cell::default(),
@@ -50,7 +50,7 @@ impl<'s> Synthetic<'s> {
     }
 
     fn cost_us(&self, point: Point) -> f64 {
-        let lanes = if self.now.get() < self.disturbed_until { point.lanes as f64 } else { 1.0 };
+        let lanes = if self.is_disturbed.get() { point.lanes as f64 } else { 1.0 };
         lanes * (self.cost_us)(point)
     }
 
@@ -174,7 +174,8 @@ fn configurations_follow_the_surface() {
         lanes * (30.0 + batch * point.batch as f64)
     };
     let slower_with_help = |point: Point| machine(20.0, 30.0, 4.0, 0.0)(point) * point.threads as f64;
-    let cases: [(&str, &Surface, fn(&Found)); 4] = [
+    type Check = fn(&Found);
+    let cases: [(&str, &Surface, Check); 4] = [
         ("flat", &flat, |found| {
             for purpose in Use::ALL {
                 let Configuration { lanes, helpers, max_batch, .. } = of(found, purpose).configuration;
@@ -236,13 +237,19 @@ fn without_time_there_is_a_recommendation_and_a_note() {
 #[test]
 fn what_was_chosen_while_other_work_disturbed_gives_way_to_the_default() {
     let cost = machine(0.0, 200.0, 4.0, 0.0);
-    for (disturbed_s, lanes) in [(16, [CORES, CORES, 1]), (0, [CORES, CORES, 1]), (100, [1, 1, 1])] {
-        let mut host = Synthetic::new(&cost, 1.0, 0.0, 5);
-        host.disturbed_until = Duration::from_secs(disturbed_s);
-        let found = find(&tuning(20.0), &host);
-        assert_eq!(Use::ALL.map(|purpose| of(&found, purpose).configuration.lanes), lanes, "{disturbed_s} s");
-        let is_default = of(&found, Use::Throughput).reason == DEFAULT;
-        assert_eq!(is_default, disturbed_s == 16);
+    for (from_the_start, to_the_end, lanes) in
+        [(true, false, [CORES, CORES, 1]), (false, false, [CORES, CORES, 1]), (true, true, [1, 1, 1])]
+    {
+        let host = Synthetic::new(&cost, 1.0, 0.0, 5);
+        host.is_disturbed.set(from_the_start);
+        let observer = &mut |step: Step| {
+            if matches!(step.doing, Doing::Checking(_)) {
+                host.is_disturbed.set(to_the_end);
+            }
+        };
+        let found = tuning(20.0).find(&host, &space(), observer).unwrap();
+        assert_eq!(Use::ALL.map(|purpose| of(&found, purpose).configuration.lanes), lanes);
+        assert_eq!(of(&found, Use::Throughput).reason == DEFAULT, from_the_start && !to_the_end);
         assert!(found.recommendations.iter().all(|r| findings(r).is_empty()), "{:?}", found.recommendations);
     }
 }
