@@ -120,7 +120,7 @@ fn check_recommendation(recommendation: &Recommendation) -> Result<(), ProfileEr
     within(&field("in_flight"), recommendation.in_flight, 1..=MAX_IN_FLIGHT)?;
     within(&field("uncertainty"), recommendation.uncertainty, 0.0..=f64::MAX)?;
     let figures = [Some(recommendation.predicted), recommendation.measured, recommendation.unconfigured];
-    for Figures { samples_per_s, mean_us, p50_us, p99_us } in figures.into_iter().flatten() {
+    for Figures { requests: _, samples_per_s, mean_us, p50_us, p99_us } in figures.into_iter().flatten() {
         within(&field("samples_per_s"), samples_per_s, 0.0..=MAX_RATE)?;
         for us in [mean_us, p50_us, p99_us] {
             within(&field("time"), us, 0.0..=MAX_US)?;

@@ -15,7 +15,7 @@ fn device() -> DeviceInfo {
 }
 
 fn profile() -> Profile {
-    let figures = Figures { samples_per_s: 1e4, mean_us: 100.0, p50_us: 90.0, p99_us: 250.5 };
+    let figures = Figures { requests: 1000, samples_per_s: 1e4, mean_us: 100.0, p50_us: 90.0, p99_us: 250.5 };
     let cost = |samples, lanes, threads, uncertainty| CostRow {
         samples,
         lanes,

@@ -26,6 +26,11 @@ impl Latencies {
         self.0.add(&other.0).expect("all have the same bounds");
     }
 
+    /// How many calls.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// Mean, median and 99th percentile.
     pub fn summary(&self) -> LatencyUs {
         let us = |ns: u64| ns as f64 / 1e3;

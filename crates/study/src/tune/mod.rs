@@ -228,6 +228,8 @@ impl Tuning {
         let round = (self.time / SURFACE_ROUNDS).clamp(Duration::from_millis(2), Duration::from_millis(50));
         let until = self.time.mul_f64(SURFACE);
         let mut surface = Surface::default();
+        // Memory is touched and clocks are raised for the first time.
+        host.execute(Row { lanes: 1, threads: 1 }.at(1), round)?;
         while let Some(point) = search::next(space, &surface, round, until.saturating_sub(host.elapsed())) {
             let Point { lanes, threads, batch } = point;
             tell(Doing::Executions, format!("batch {batch}, lanes {lanes}, threads {threads}"));
@@ -329,15 +331,16 @@ fn findings(recommendation: &Recommendation) -> Vec<String> {
         ));
     }
     let Some(measured) = measured else { return notes };
-    for (figure, predicted, measured) in [
-        ("samples/s", predicted.samples_per_s, measured.samples_per_s),
-        ("the 99th percentile in us", predicted.p99_us, measured.p99_us),
+    let requests = predicted.requests.min(measured.requests);
+    for (figure, unit, predicted, measured) in [
+        ("a rate of", "samples/s", predicted.samples_per_s, measured.samples_per_s),
+        ("a 99th percentile of", "us", predicted.p99_us, measured.p99_us),
     ] {
         let off = predicted / measured - 1.0;
         if off.abs() > PROMISED {
             notes.push(format!(
-                "{purpose}: {figure} was predicted as {predicted:.0} and measured as {measured:.0}, {:.0} % off: other work on the \
-                 machine, or too little time.",
+                "{purpose}: {figure} {predicted:.0} {unit} was predicted, and {measured:.0} measured, {:+.0} %, of {requests} requests: \
+                 other work on the machine, or too few of them.",
                 off * 100.0
             ));
         }

@@ -50,6 +50,7 @@ impl Record {
     pub(crate) fn figures(&self) -> Figures {
         let times = self.times.summary();
         Figures {
+            requests: self.times.count(),
             samples_per_s: median(&self.rates),
             mean_us: times.mean,
             p50_us: times.p50,
