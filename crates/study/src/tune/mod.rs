@@ -21,6 +21,7 @@ mod choose;
 mod host;
 mod knee;
 mod race;
+mod remarks;
 mod report;
 mod search;
 mod space;
@@ -32,12 +33,14 @@ mod trial;
 use std::time::{Duration, SystemTime};
 
 use paceline_device::Device;
+use paceline_engine::MeasuredCost;
 use paceline_profile::{Machine, ModelPrint, Profile, Recommendation, SCHEMA, Use};
 
 use self::candidates::{Plan, Wish, candidates};
-use self::choose::choose;
+use self::choose::{Outcome, choose};
 use self::host::{Host, InProcess};
 use self::knee::knee;
+use self::remarks::{DEFAULT, disturbance, findings, reason};
 use self::space::{Point, Row, Space};
 use self::surface::Surface;
 use self::trial::{Record, Trial};
@@ -50,9 +53,6 @@ pub use self::space::Axes;
 const SURFACE: f64 = 0.35;
 /// Of the time, what surface and trials may take; the rest is for the checks.
 const TRIALS: f64 = 0.8;
-/// Why the default is recommended.
-const DEFAULT: &str = "the default: what was best in the trials gave less beside it";
-
 /// Rounds of the surface in the whole time.
 const SURFACE_ROUNDS: u32 = 800;
 /// Rounds of trials in the whole time.
@@ -113,6 +113,15 @@ struct Found {
     notes: Vec<String>,
 }
 
+/// The trials of one use.
+struct Contest {
+    purpose: Use,
+    trials: Vec<Trial>,
+    /// The index of the one that is recommended.
+    chosen: usize,
+    is_ranked: bool,
+}
+
 impl Tuning {
     /// Tunes a model on a device, with samples drawn from `seed`.
     pub fn run(
@@ -157,66 +166,88 @@ impl Tuning {
         space: &Space,
         observer: &mut dyn FnMut(Step),
     ) -> Result<Found, StudyError> {
-        let mut tell = |doing: Doing, detail: String| {
+        let tell = &mut |doing: Doing, detail: String| {
             let spent = host.elapsed().as_secs_f64() / self.time.as_secs_f64().max(1e-9);
             observer(Step { doing, detail, spent: spent.min(1.0) });
         };
+        let surface = self.measure_surface(host, space, tell)?;
         let mut notes = Vec::new();
-        let surface = self.measure_surface(host, space, &mut tell)?;
         if !is_explored(space, &surface) {
             notes.push("There was not enough time for all of the cost surface; --seconds gives more.".into());
         }
         let costs = surface.engine_costs();
-        let mut tried: Vec<(Use, Vec<Trial>, usize)> = Vec::new();
-        let round = (self.time / TRIAL_ROUNDS).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        let mut contests = Vec::new();
         for (purpose, until) in self.shares(host.elapsed(), self.time.mul_f64(TRIALS)) {
-            let wish = Wish { purpose, callers: self.callers.max(1), p99: self.p99 };
-            let plans = candidates(wish, space, &surface);
-            let each = &mut |plan: &Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
-            let trials = trial::race(
-                host,
-                purpose,
-                &plans,
-                &costs,
-                &|outcomes| choose(outcomes, self.p99),
-                round,
-                until,
-                each,
-            )?;
-            let outcomes: Vec<_> = trials.iter().filter_map(Trial::outcome).collect();
-            if trials.len() < plans.len()
-                || outcomes.iter().any(|outcome| outcome.score.rounds < race::ENOUGH)
-            {
+            let contest = self.compare(host, space, &surface, purpose, until, tell)?;
+            if !contest.is_ranked {
                 notes.push(format!(
                     "{purpose}: there was not enough time to rank what was tried; --seconds gives more."
                 ));
             }
-            if let Some(index) = choose(&outcomes, self.p99) {
-                tried.push((purpose, trials, index));
-            }
+            contests.push(contest);
         }
         let mut recommendations = Vec::new();
         let shares = self.shares(host.elapsed(), self.time);
-        for (purpose, trials, index) in tried {
-            let trial = &trials[index];
-            let until = shares.iter().find(|(of, _)| *of == purpose).map_or(self.time, |&(_, until)| until);
-            tell(Doing::Checking(purpose), trial.plan.configuration.to_string());
-            let before = host.elapsed();
-            let checked = trial::check(host, purpose, &trial.plan, &costs, round, until)?;
-            let recommendation = if self.is_default_better(space, &trial.plan, &checked) {
-                // Something disturbed the trials. What an engine does by itself has just been measured.
-                let plan = Plan { configuration: space.default_configuration(), ..trial.plan };
-                let trial = Trial { plan, record: checked.1 };
-                let until = host.elapsed() + host.elapsed().saturating_sub(before);
-                let checked = trial::check(host, purpose, &trial.plan, &costs, round, until)?;
-                self.recommendation(purpose, &trial, DEFAULT.into(), &checked)
-            } else {
-                self.recommendation(purpose, trial, reason(&surface, purpose, &trials, index), &checked)
-            };
+        for (contest, (_, until)) in contests.iter().zip(shares) {
+            let Some(trial) = contest.trials.get(contest.chosen) else { continue };
+            tell(Doing::Checking(contest.purpose), trial.plan.configuration.to_string());
+            let recommendation = self.check(host, space, &surface, &costs, contest, trial, until)?;
             notes.extend(findings(&recommendation));
             recommendations.push(recommendation);
         }
         Ok(Found { surface, recommendations, notes })
+    }
+
+    /// Tries what may be best for a use.
+    fn compare(
+        &self,
+        host: &dyn Host,
+        space: &Space,
+        surface: &Surface,
+        purpose: Use,
+        until: Duration,
+        tell: &mut dyn FnMut(Doing, String),
+    ) -> Result<Contest, StudyError> {
+        let wish = Wish { purpose, callers: self.callers.max(1), p99: self.p99 };
+        let plans = candidates(wish, space, surface);
+        let choose = |outcomes: &[Outcome]| choose(outcomes, self.p99);
+        let each = &mut |plan: &Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
+        let costs = surface.engine_costs();
+        let trials = trial::race(host, purpose, &plans, &costs, &choose, self.trial_round(), until, each)?;
+        let outcomes: Vec<Outcome> = trials.iter().filter_map(Trial::outcome).collect();
+        let is_ranked = trials.len() == plans.len()
+            && outcomes.iter().all(|outcome| outcome.score.rounds >= race::ENOUGH);
+        let chosen = choose(&outcomes).unwrap_or_default();
+        Ok(Contest { purpose, trials, chosen, is_ranked })
+    }
+
+    /// Runs what was chosen beside an engine that knows nothing.
+    fn check(
+        &self,
+        host: &dyn Host,
+        space: &Space,
+        surface: &Surface,
+        costs: &[MeasuredCost],
+        contest: &Contest,
+        trial: &Trial,
+        until: Duration,
+    ) -> Result<Recommendation, StudyError> {
+        let (purpose, round) = (contest.purpose, self.trial_round());
+        let checked = trial::check(host, purpose, &trial.plan, costs, round, until)?;
+        if !self.is_default_better(space, &trial.plan, &checked) {
+            let reason = reason(surface, purpose, &contest.trials, contest.chosen);
+            return Ok(self.recommendation(purpose, trial, reason, &checked));
+        }
+        // Something disturbed the trials. What an engine does by itself has just been measured.
+        let plan = Plan { configuration: space.default_configuration(), ..trial.plan };
+        let trial = Trial { plan, record: checked.1 };
+        let until = host.elapsed() + self.time.saturating_sub(host.elapsed()) / 2;
+        let checked = trial::check(host, purpose, &trial.plan, costs, round, until)?;
+        Ok(self.recommendation(purpose, &trial, DEFAULT.into(), &checked))
+    }
+
+    fn trial_round(&self) -> Duration {
+        (self.time / TRIAL_ROUNDS).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
 
     fn measure_surface(
@@ -252,16 +283,17 @@ impl Tuning {
     }
 
     /// Whether what an engine does by itself is better than a recommendation beside it, by more than its lanes and an uncertain
-    /// measurement are worth.
+    /// measurement are worth, and may be chosen.
     fn is_default_better(&self, space: &Space, plan: &Plan, (this, default): &(Record, Record)) -> bool {
-        let keeps = |bound: Duration| default.figures().p99_us <= bound.as_secs_f64() * 1e6;
+        let Axes { batches: None, lanes: None, threads: None, .. } = &self.axes else { return false };
+        let keeps_bound = self.p99.is_none_or(|bound| default.figures().p99_us <= bound.as_secs_f64() * 1e6);
         let Some((this, default)) = this.score().zip(default.score()) else { return false };
         let lanes = plan.configuration.workers.max(1) * plan.configuration.lanes;
-        let asked = match space.default_lanes > lanes {
+        let is_worth_it = match space.default_lanes > lanes {
             true => knee(&[(lanes, this.median), (space.default_lanes, default.median)]) > lanes,
             false => default.median >= (1.0 + knee::WORTHWHILE) * this.median,
         };
-        asked && self.p99.is_none_or(keeps)
+        is_worth_it && keeps_bound
     }
 
     fn recommendation(
@@ -291,67 +323,4 @@ impl Tuning {
 fn is_explored(space: &Space, surface: &Surface) -> bool {
     search::next(space, surface, Duration::ZERO, Duration::MAX)
         .is_none_or(|point| surface.cell(point).is_some())
-}
-
-fn disturbance(noise: Noise) -> String {
-    format!(
-        "Other processes had {:.0} % of the machine meanwhile, the hypervisor took {:.0} %: on a quiet machine all of this may be otherwise.",
-        noise.foreign * 100.0,
-        noise.stolen * 100.0
-    )
-}
-
-/// Why a configuration is recommended, by what was measured.
-fn reason(surface: &Surface, purpose: Use, trials: &[Trial], chosen: usize) -> String {
-    let lone = surface.rate(Row { lanes: 1, threads: 1 }.at(1)).unwrap_or_default();
-    let figures = trials[chosen].record.figures();
-    let others = trials.len() - 1;
-    let tried = format!("{others} other configuration{} tried", if others == 1 { "" } else { "s" });
-    match purpose {
-        Use::Throughput | Use::Streams => {
-            format!(
-                "{:.1} times the samples/s of bare single samples on one lane; {tried}",
-                figures.samples_per_s / lone.max(1e-9)
-            )
-        }
-        Use::Latency => {
-            let mean = figures.mean_us / (1e6 / lone.max(1e-9));
-            format!("{mean:.2} times the time of a bare execution of one sample in one thread; {tried}")
-        }
-    }
-}
-
-/// What a reader should know of a recommendation.
-fn findings(recommendation: &Recommendation) -> Vec<String> {
-    let Recommendation { purpose, predicted, measured, unconfigured, keeps_bound, .. } = recommendation;
-    let mut notes = Vec::new();
-    if *keeps_bound == Some(false) {
-        notes.push(format!(
-            "{purpose}: nothing that was tried keeps the bound on the 99th percentile; this is nearest."
-        ));
-    }
-    let Some(measured) = measured else { return notes };
-    let requests = predicted.requests.min(measured.requests);
-    for (figure, unit, predicted, measured) in [
-        ("a rate of", "samples/s", predicted.samples_per_s, measured.samples_per_s),
-        ("a 99th percentile of", "us", predicted.p99_us, measured.p99_us),
-    ] {
-        let off = predicted / measured - 1.0;
-        if off.abs() > PROMISED {
-            notes.push(format!(
-                "{purpose}: {figure} {predicted:.0} {unit} was predicted, and {measured:.0} measured, {:+.0} %, of {requests} requests: \
-                 other work on the machine, or too few of them.",
-                off * 100.0
-            ));
-        }
-    }
-    if let Some(unconfigured) = unconfigured
-        && unconfigured.samples_per_s > measured.samples_per_s * (1.0 + knee::WORTHWHILE)
-    {
-        notes.push(format!(
-            "{purpose}: an engine without a profile gave {:.0} samples/s, this one {:.0}.",
-            unconfigured.samples_per_s, measured.samples_per_s
-        ));
-    }
-    notes
 }

@@ -30,6 +30,8 @@ pub(crate) struct Space {
     pub(crate) workers: Vec<usize>,
     /// Lanes that suit the device.
     pub(crate) default_lanes: usize,
+    /// The most samples that the program allows.
+    pub(crate) allowed: usize,
 }
 
 /// One way of executing: what a cell of the cost surface is measured of.
@@ -86,6 +88,7 @@ impl Axes {
             threads: ascending(threads, &[1]),
             workers: self.workers.clone().map_or(vec![0], |workers| or_else(sorted(workers), 0)),
             default_lanes: cores,
+            allowed,
         }
     }
 }
@@ -93,8 +96,8 @@ impl Axes {
 impl Space {
     /// What an engine does by itself.
     pub(crate) fn default_configuration(&self) -> Configuration {
-        let (lanes, max_batch) = (self.default_lanes, self.batches[self.batches.len() - 1]);
-        Configuration { workers: 0, lanes, helpers: lanes - 1, max_batch }
+        let lanes = self.default_lanes;
+        Configuration { workers: 0, lanes, helpers: lanes - 1, max_batch: self.allowed }
     }
 
     /// One lane and one thread first, then more lanes, then more threads of a lone execution.
@@ -170,8 +173,14 @@ mod tests {
             threads: Some(vec![]),
             workers: Some(vec![]),
         };
-        let least =
-            Space { batches: vec![1], lanes: vec![1], threads: vec![1], workers: vec![0], default_lanes: 6 };
+        let least = Space {
+            batches: vec![1],
+            lanes: vec![1],
+            threads: vec![1],
+            workers: vec![0],
+            default_lanes: 6,
+            allowed: 256,
+        };
         assert_eq!(space(&nothing, FakeProgram::new(rows(2))), least);
         let chosen = Axes { batches: Some(vec![8, 3, 8, 900]), lanes: Some(vec![4]), ..Axes::default() };
         let space = space(&chosen, FakeProgram::new(rows(2)));
@@ -187,6 +196,7 @@ mod tests {
             threads: vec![1, 2],
             workers: vec![0],
             default_lanes: 2,
+            allowed: 1,
         };
         let rows: Vec<(usize, usize)> = space.rows().map(|row| (row.lanes, row.threads)).collect();
         assert_eq!(rows, [(1, 1), (2, 1), (4, 1), (1, 2)]);
