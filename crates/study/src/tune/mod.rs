@@ -144,7 +144,8 @@ impl Tuning {
         let host = InProcess::new(&workload, info.default_lanes.max(1));
         let watch = Watch::begin();
         let Found { surface, recommendations, mut notes } = self.find(&host, &space, observer)?;
-        notes.extend(watch.and_then(Watch::end).filter(Noise::is_much).map(disturbance));
+        // First: it explains the others.
+        notes.splice(0..0, watch.and_then(Watch::end).filter(Noise::is_much).map(disturbance));
         Ok(Profile {
             schema: SCHEMA.into(),
             commit: origin.commit,

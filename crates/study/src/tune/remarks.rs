@@ -59,9 +59,10 @@ pub(crate) fn findings(recommendation: &Recommendation) -> Vec<String> {
         let off = predicted / measured - 1.0;
         if off.abs() > PROMISED {
             notes.push(format!(
-                "{purpose}: {figure} {predicted:.0} {unit} was predicted, and {measured:.0} measured, {:+.0} %, of {requests} requests: \
+                "{purpose}: {figure} {predicted:.0} {unit} was predicted, and {measured:.0} measured, {:+.0} %, of {requests} request{}: \
                  other work on the machine, or too few of them.",
-                off * 100.0
+                off * 100.0,
+                if requests == 1 { "" } else { "s" }
             ));
         }
     }

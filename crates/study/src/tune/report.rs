@@ -27,6 +27,10 @@ fn write_all(profile: &Profile, out: &mut String) -> std::fmt::Result {
     if let Some(chosen) = profile.chosen() {
         writeln!(out, "**{}** for {}: {}.\n", chosen.configuration, chosen.purpose, chosen.reason)?;
     }
+    if !profile.notes.is_empty() {
+        profile.notes.iter().try_for_each(|note| writeln!(out, "- {note}"))?;
+        writeln!(out)?;
+    }
     writeln!(out, "## Recommendations\n\n{}", recommendations(profile))?;
     writeln!(out, "## Predicted and measured\n\n{}", predictions(profile))?;
     writeln!(
@@ -40,10 +44,6 @@ fn write_all(profile: &Profile, out: &mut String) -> std::fmt::Result {
         "Bare executions: `lanes` at a time, each by so many threads. Another lane beyond {} adds less than 5 %.",
         profile.knee_lanes
     )?;
-    if !profile.notes.is_empty() {
-        writeln!(out, "\n## Notes\n")?;
-        profile.notes.iter().try_for_each(|note| writeln!(out, "- {note}"))?;
-    }
     Ok(())
 }
 
