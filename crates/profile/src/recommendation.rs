@@ -78,10 +78,10 @@ impl fmt::Display for Configuration {
     }
 }
 
-/// What comes of a configuration under a load.
+/// What comes of a configuration under a load: the medians of several rounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Requests that were answered while this was measured: of a few hundred, the 99th percentile is two or three.
+    /// Requests that were answered in all rounds. Where a round has few, its 99th percentile is its slowest.
     pub requests: u64,
     /// Samples answered a second.
     pub samples_per_s: f64,

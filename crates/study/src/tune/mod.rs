@@ -294,7 +294,9 @@ impl Tuning {
             true => knee(&[(lanes, this.median), (space.default_lanes, default.median)]) > lanes,
             false => default.median >= (1.0 + knee::WORTHWHILE) * this.median,
         };
-        is_worth_it && keeps_bound
+        // One round can be anything.
+        let is_sure = this.rounds >= race::ENOUGH && this.is_apart_from(&default);
+        is_worth_it && is_sure && keeps_bound
     }
 
     fn recommendation(

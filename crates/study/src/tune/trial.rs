@@ -9,8 +9,8 @@ use super::candidates::Plan;
 use super::choose::Outcome;
 use super::host::{Answered, Host, Running};
 use super::race;
+use crate::StudyError;
 use crate::estimate::{Estimate, median};
-use crate::{Latencies, StudyError};
 
 /// Rounds of what is predicted and of a check, if there is time: enough that the 99th percentile means something.
 const CHECKS: usize = 8;
@@ -22,23 +22,29 @@ pub(crate) struct Trial {
     pub(crate) record: Record,
 }
 
-/// Rounds of one load.
+/// Rounds of one load. What is told of them is of a round in the middle: a disturbance of one round is in neither rates nor times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
+    requests: u64,
     rates: Vec<f64>,
+    means_us: Vec<f64>,
+    p50s_us: Vec<f64>,
+    p99s_us: Vec<f64>,
     scores: Vec<f64>,
-    times: Latencies,
 }
 
 impl Record {
     fn add(&mut self, purpose: Use, round: &Answered) {
-        let mean_us = round.times.summary().mean;
+        let times = round.times.summary();
+        self.requests += round.times.count();
         self.rates.push(round.samples_per_s);
+        self.means_us.push(times.mean);
+        self.p50s_us.push(times.p50);
+        self.p99s_us.push(times.p99);
         self.scores.push(match purpose {
             Use::Throughput | Use::Streams => round.samples_per_s,
-            Use::Latency => 1e6 / mean_us.max(1e-3),
+            Use::Latency => 1e6 / times.mean.max(1e-3),
         });
-        self.times.merge(&round.times);
     }
 
     /// What is ranked; `None` without a round.
@@ -46,15 +52,14 @@ impl Record {
         Estimate::of(&self.scores)
     }
 
-    /// The rate of a round in the middle, and the times of all.
+    /// Rate and times of a round in the middle.
     pub(crate) fn figures(&self) -> Figures {
-        let times = self.times.summary();
         Figures {
-            requests: self.times.count(),
+            requests: self.requests,
             samples_per_s: median(&self.rates),
-            mean_us: times.mean,
-            p50_us: times.p50,
-            p99_us: times.p99,
+            mean_us: median(&self.means_us),
+            p50_us: median(&self.p50s_us),
+            p99_us: median(&self.p99s_us),
         }
     }
 
