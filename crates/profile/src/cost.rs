@@ -14,14 +14,14 @@ pub struct CostRow {
     pub lanes: usize,
     /// Threads of one execution: its lane's, and those that help it.
     pub threads: usize,
-    /// Mean time of one execution, in microseconds.
+    /// Mean time of one execution in a round in the middle, in microseconds.
     pub mean_us: f64,
-    /// Its 99th percentile, in microseconds.
+    /// The 99th percentile of all executions, in microseconds.
     pub p99_us: f64,
-    /// Samples a second of all lanes together.
+    /// Samples a second of all lanes together, in a round in the middle.
     pub samples_per_s: f64,
-    /// Half the width of the 95 % confidence interval of `samples_per_s`, as a share of it. Infinite, written `null`, when it
-    /// was measured too few times to say.
+    /// Half the width of the interval in which the median lies with 95 % (from the least to the most, where there are fewer than six
+    /// rounds), as a share of it. Infinite, written `null`, when it was measured too few times to say.
     #[serde(with = "infinite")]
     pub uncertainty: f64,
     /// How many times it was measured.

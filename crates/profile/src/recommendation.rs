@@ -105,7 +105,8 @@ pub struct Recommendation {
     pub in_flight: usize,
     /// What to expect, as it was measured through an engine while this configuration was compared with others.
     pub predicted: Figures,
-    /// Half the width of the 95 % confidence interval of the predicted samples per second, as a share of them.
+    /// Half the width of the interval of the predicted samples per second, as a share of them; see
+    /// [`CostRow::uncertainty`](crate::CostRow).
     pub uncertainty: f64,
     /// What an engine that was started from this profile gave afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,6 +44,7 @@ use self::remarks::{DEFAULT, disturbance, findings, reason};
 use self::space::{Point, Row, Space};
 use self::surface::Surface;
 use self::trial::{Record, Trial};
+use crate::estimate::median;
 use crate::{Noise, StudyError, Subject, Watch};
 
 pub use self::report::{PROMISED, markdown};
@@ -288,14 +289,16 @@ impl Tuning {
     fn is_default_better(&self, space: &Space, plan: &Plan, (this, default): &(Record, Record)) -> bool {
         let Axes { batches: None, lanes: None, threads: None, .. } = &self.axes else { return false };
         let keeps_bound = self.p99.is_none_or(|bound| default.figures().p99_us <= bound.as_secs_f64() * 1e6);
-        let Some((this, default)) = this.score().zip(default.score()) else { return false };
+        let gains = default.over(this);
+        let gain = median(&gains);
         let lanes = plan.configuration.workers.max(1) * plan.configuration.lanes;
         let is_worth_it = match space.default_lanes > lanes {
-            true => knee(&[(lanes, this.median), (space.default_lanes, default.median)]) > lanes,
-            false => default.median >= (1.0 + knee::WORTHWHILE) * this.median,
+            true => knee(&[(lanes, 1.0), (space.default_lanes, gain)]) > lanes,
+            false => gain >= 1.0 + knee::WORTHWHILE,
         };
-        // One round can be anything.
-        let is_sure = this.rounds >= race::ENOUGH && this.is_apart_from(&default);
+        // A few rounds can be anything; in most of enough it must be better.
+        let better = gains.iter().filter(|&&gain| gain > 1.0).count();
+        let is_sure = gains.len() >= race::ENOUGH && 4 * better >= 3 * gains.len();
         is_worth_it && is_sure && keeps_bound
     }
 

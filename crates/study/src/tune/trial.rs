@@ -63,6 +63,11 @@ impl Record {
         }
     }
 
+    /// How often the score of another that was measured by turns with it, round by round.
+    pub(crate) fn over(&self, other: &Record) -> Vec<f64> {
+        self.scores.iter().zip(&other.scores).map(|(this, other)| this / other).collect()
+    }
+
     /// How sure the rate is.
     pub(crate) fn rate(&self) -> Option<Estimate> {
         Estimate::of(&self.rates)
