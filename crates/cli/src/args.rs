@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use paceline::cpu::Isa;
 use paceline::nn::Model;
+use paceline::profile::Use;
 use paceline_study::{Arrivals, Suite};
 
 /// Runs neural networks for many callers at once on one device.
@@ -41,6 +42,14 @@ pub enum Command {
         Exits with 1 when one differs."
     )]
     Verify(Verify),
+    /// Find out how a model is run best on this machine; write a profile that an engine starts from
+    #[command(
+        long_about = "Measures what executions of a model cost, by samples, lanes and threads; tries the configurations that may \
+        be the best in engines, for the most throughput, for several independent streams and for the lowest latency; checks \
+        what it predicts of the best. Every answer is compared, bit for bit, with what the same sample gives alone; exits with 1 when \
+        one differs. Writes a profile that an engine starts from."
+    )]
+    Tune(Tune),
     /// List the models
     Models(Models),
     /// Measure one suite as standard input says; `bench` starts it
@@ -146,6 +155,45 @@ pub struct Worker {
 }
 
 #[derive(Debug, Args)]
+pub struct Tune {
+    /// Model by short name, as `paceline models` lists them
+    #[arg(value_name = "MODEL", value_parser = model)]
+    pub model: Model,
+    /// What an engine that is given the profile is for: throughput, streams or latency
+    #[arg(long, value_name = "USE", default_value_t = Use::Throughput)]
+    pub objective: Use,
+    /// The most milliseconds that 99 of 100 requests may take
+    #[arg(long, value_name = "MS", value_parser = milliseconds, allow_hyphen_values = true)]
+    pub p99_ms: Option<f64>,
+    /// Largest batches to try; 1 is always tried [default: 1,2,4,...,256]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = batch, allow_hyphen_values = true)]
+    pub batches: Option<Vec<usize>>,
+    /// Numbers of lanes to try [default: 1,2,4,... to twice the cores]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = lanes, allow_hyphen_values = true)]
+    pub lanes: Option<Vec<usize>>,
+    /// Threads of a lone execution to try, its lane's and those of idle lanes that help it; 1 is always tried
+    /// [default: 1,2,4,... to the cores]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = lanes, allow_hyphen_values = true)]
+    pub threads: Option<Vec<usize>>,
+    /// Numbers of worker processes to try; 0 is this process [default: 0]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_or_none, allow_hyphen_values = true)]
+    pub workers: Option<Vec<usize>>,
+    /// Callers of the use streams
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = callers, allow_hyphen_values = true)]
+    pub callers: usize,
+    /// Time for all measurements; models whose executions are long may need more
+    #[arg(long, visible_alias = "budget", value_name = "S", default_value_t = 30.0, value_parser = seconds, allow_hyphen_values = true)]
+    pub seconds: f64,
+    /// File for the profile
+    #[arg(long, value_name = "FILE", default_value = "profile.json")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub with: With,
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+#[derive(Debug, Args)]
 pub struct Models {
     /// Print JSON
     #[arg(long)]
@@ -158,7 +206,14 @@ pub struct What {
     /// Model by short name, as `paceline models` lists them; may be repeated
     #[arg(long = "model", value_name = "NAME", value_delimiter = ',', value_parser = model)]
     pub models: Vec<Model>,
-    /// Weights of the model: a safetensors file with the names of PyTorch's state_dict; needs exactly one --model
+    #[command(flatten)]
+    pub with: With,
+}
+
+/// With which weights, on which kernels.
+#[derive(Debug, Args)]
+pub struct With {
+    /// Weights: a safetensors file with the names of PyTorch's state_dict, for exactly one model
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Draws weights and samples [default: 1]
@@ -194,6 +249,10 @@ fn batch(text: &str) -> Result<usize, String> {
 
 fn workers(text: &str) -> Result<usize, String> {
     whole(text, 1..=64)
+}
+
+fn workers_or_none(text: &str) -> Result<usize, String> {
+    whole(text, 0..=256)
 }
 
 fn lanes(text: &str) -> Result<usize, String> {
@@ -237,4 +296,9 @@ fn minutes(text: &str) -> Result<f64, String> {
 fn number(text: &str, unit: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| format!("expected {unit} from {} to {}, got '{text}'", range.start(), range.end()))
+}
+
+fn milliseconds(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|ms| (0.001..=3_600_000.0).contains(ms));
+    number.ok_or_else(|| format!("expected milliseconds from 0.001 to 3600000, got '{text}'"))
 }

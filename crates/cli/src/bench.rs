@@ -23,7 +23,7 @@ const TRACE_EVENTS: usize = 200_000;
 /// Measures, each suite in a process of its own, writes the report, and prints it.
 pub fn run(arguments: &Bench) -> Result<Verdict> {
     let mut assignments = assignments(arguments)?;
-    let device = device(&arguments.what)?;
+    let device = device(&arguments.what.with)?;
     let target = arguments.trace.as_deref().map(|path| Target::open(path, "--trace")).transpose()?;
     let directory = Directory::open(&arguments.out)?;
     let parts = TraceParts::new(target.is_some(), &directory, &mut assignments);
@@ -132,9 +132,9 @@ fn assignments(arguments: &Bench) -> Result<Vec<Assignment>> {
         Assignment {
             suite,
             models,
-            weights: arguments.what.weights.clone().filter(|_| suite.is_of_models()),
-            seed: arguments.what.seed,
-            isa: arguments.what.isa.map(|isa| isa.name().into()),
+            weights: arguments.what.with.weights.clone().filter(|_| suite.is_of_models()),
+            seed: arguments.what.with.seed,
+            isa: arguments.what.with.isa.map(|isa| isa.name().into()),
             scale: scale(suite, arguments, callers.clone()),
             trace: None,
             trace_events: if arguments.trace.is_some() { TRACE_EVENTS / traced } else { 0 },

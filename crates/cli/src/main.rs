@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod subjects;
 mod trace;
+mod tune;
 mod verify;
 mod worker;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Suite => assignment::run(),
         Command::Worker(_) => worker::run(),

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::tell;
 
-/// Lines come no faster.
+/// Lines of suites come no faster.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How far it is.
@@ -15,7 +15,7 @@ pub struct Progress {
     shown: Shown,
     /// What the last line said, where there are lines.
     line: String,
-    told: Instant,
+    told: Option<Instant>,
     done: usize,
     total: usize,
     suite: String,
@@ -38,7 +38,7 @@ impl Progress {
             (false, true) => Shown::Bar(bar()),
         };
         let (line, suite) = (String::new(), String::new());
-        Progress { shown, line, told: Instant::now(), done: 0, total: 0, suite, suites_begun: 0, suites: 0 }
+        Progress { shown, line, told: None, done: 0, total: 0, suite, suites_begun: 0, suites: 0 }
     }
 
     /// There are so many suites.
@@ -54,6 +54,7 @@ impl Progress {
         self.line.clear();
         if let Shown::Lines = &self.shown {
             tell(format_args!("[{}/{}] {name}", self.suites_begun, self.suites));
+            self.told = Some(Instant::now());
         }
     }
 
@@ -74,13 +75,18 @@ impl Progress {
                 self.suite, self.suites_begun, self.suites
             )),
             Shown::Bar(bar) => bar.set_message(format!("{heading} {detail}")),
-            Shown::Lines if self.line != heading && self.told.elapsed() >= PAUSE => {
+            Shown::Lines if self.line != heading && self.may_tell() => {
                 tell(format_args!("[{:>3}/{}] {heading}", self.done + 1, self.total));
                 self.line = heading.to_string();
-                self.told = Instant::now();
+                self.told = Some(Instant::now());
             }
             _ => {}
         }
+    }
+
+    /// Suites have many short steps: not each of them is worth a line.
+    fn may_tell(&self) -> bool {
+        self.suites == 0 || self.told.is_none_or(|told| told.elapsed() >= PAUSE)
     }
 
     /// So many steps are done.

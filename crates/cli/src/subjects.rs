@@ -8,11 +8,11 @@ use paceline::nn::{Model, StateDict};
 use paceline::seam::Device;
 use paceline_study::{Subject, Weights};
 
-use crate::args::What;
+use crate::args::{What, With};
 
 /// The device with the kernels asked for.
-pub fn device(what: &What) -> Result<Arc<dyn Device>> {
-    device_of(what.isa)
+pub fn device(with: &With) -> Result<Arc<dyn Device>> {
+    device_of(with.isa)
 }
 
 /// The device with these kernels, or the best of the machine.
@@ -44,18 +44,23 @@ pub fn subjects(what: &What, default: &[&str]) -> Result<Vec<Subject>> {
             models.push(model.clone());
         }
     }
-    let Some(path) = &what.weights else {
+    if what.with.weights.is_none() {
         if models.is_empty() {
             models = default.iter().map(|name| Model::by_name(name)).collect::<Result<_, _>>()?;
         }
-        let weights = Weights::Seed(what.seed);
-        return Ok(models.into_iter().map(|model| Subject { model, weights: weights.clone() }).collect());
-    };
+        return models.into_iter().map(|model| subject(model, &what.with)).collect();
+    }
     let [model] = &models[..] else {
         bail!("--weights needs exactly one --model that they are for, got {}", models.len());
     };
+    Ok(vec![subject(model.clone(), &what.with)?])
+}
+
+/// A model with its weights, which are known to fit when this returns.
+pub fn subject(model: Model, with: &With) -> Result<Subject> {
+    let Some(path) = &with.weights else { return Ok(Subject { model, weights: Weights::Seed(with.seed) }) };
     let weights = || format!("cannot use '{}' as the weights of '{}'", path.display(), model.name());
     let state = StateDict::from_safetensors(path).with_context(weights)?;
     state.check(model.network()).with_context(weights)?;
-    Ok(vec![Subject { model: model.clone(), weights: Weights::State(state) }])
+    Ok(Subject { model, weights: Weights::State(state) })
 }

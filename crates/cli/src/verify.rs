@@ -21,9 +21,9 @@ pub fn run(arguments: &Verify) -> Result<Verdict> {
         callers: arguments.callers,
         iterations: arguments.iterations,
         lanes: lanes(arguments.lanes),
-        seed: arguments.what.seed,
+        seed: arguments.what.with.seed,
     };
-    let device = device(&arguments.what)?;
+    let device = device(&arguments.what.with)?;
     let mut progress = Progress::new(arguments.shown.quiet);
     let checks = verification.run(&*device, &mut |step| match step {
         Step::Planned { checks } => progress.planned(checks),

@@ -114,6 +114,27 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["bench", "--minutes", "2"], &["--minutes is for the suite soak"]),
         (vec!["bench", "--arrivals", "late"], &["there are no arrivals 'late'", "poisson"]),
         (vec!["verify", "--callers", "0"], &["--callers", "got '0'"]),
+        (vec!["tune"], &["MODEL"]),
+        (vec!["tune", "mlq"], &["there is no model 'mlq'"]),
+        (
+            vec!["tune", "linear", "--objective", "speed"],
+            &["expected throughput, streams or latency, got 'speed'"],
+        ),
+        (vec!["tune", "linear", "--p99-ms", "0"], &["expected milliseconds", "got '0'"]),
+        (vec!["tune", "linear", "--p99-ms", "-1"], &["expected milliseconds", "got '-1'"]),
+        (vec!["tune", "linear", "--lanes", "1,0"], &["--lanes", "from 1 to 1024, got '0'"]),
+        (vec!["tune", "linear", "--threads", "many"], &["--threads", "got 'many'"]),
+        (vec!["tune", "linear", "--batches", "0"], &["--batches", "from 1 to 4096"]),
+        (vec!["tune", "linear", "--seconds", "0"], &["expected seconds", "got '0'"]),
+        (vec!["tune", "linear", "--budget", "inf"], &["expected seconds", "got 'inf'"]),
+        (
+            vec!["tune", "linear", "--workers", "2"],
+            &["worker processes are not available here, so 2 cannot be tried"],
+        ),
+        (vec!["tune", "linear", "--workers", "-1"], &["--workers", "from 0 to 256, got '-1'"]),
+        (vec!["tune", "linear", "--weights", &truncated], &["not a valid safetensors file"]),
+        (vec!["tune", "linear", "--out", &in_a_file], &["cannot write to", "--out"]),
+        (vec!["tune", "linear", "--isa", foreign_isa], &foreign),
         (vec!["verify", "--iterations", "0"], &["--iterations", "got '0'"]),
         (
             vec!["bench", "--suite", "ops", "--model", "mlp"],
@@ -399,7 +420,9 @@ fn two_runs_are_compared_and_other_files_refused() {
     let comparison = json(&paceline(&scratch, &["compare", "a/results.json", "a", "--json"]));
     assert_eq!(comparison["schema"], "paceline.comparison/1");
     let rows = comparison["rows"].as_array().unwrap();
-    assert!(rows.iter().all(|row| row["verdict"] == "same" && row["ratio"] == 1.0), "{rows:?}");
+    // On a busy machine there are fewer rounds.
+    let is_no_difference = |row: &Value| ["same", "unknown"].iter().any(|verdict| row["verdict"] == *verdict);
+    assert!(rows.iter().all(|row| is_no_difference(row) && row["ratio"] == 1.0), "{rows:?}");
 
     let whole = fs::read_to_string(scratch.0.join("a/results.json")).unwrap();
     let truncated = scratch.file("truncated.json", &whole.as_bytes()[..whole.len() / 2]);
@@ -495,4 +518,49 @@ fn this_binary_is_a_worker() {
         .device("abacus");
     let error = unknown.build().unwrap_err().to_string();
     assert!(error.contains("there is no device 'abacus'"), "{error}");
+}
+
+#[test]
+fn tune_writes_a_profile_that_an_engine_starts_from() {
+    let scratch = Scratch::new("tune");
+    let path = scratch.path("made/profile.json");
+    let common = ["tune", "linear", "--seconds", "1", "--batches", "4,16", "--lanes", "1,2", "--out", &path];
+    let tune = |more: &[&str]| paceline(&scratch, &[&common[..], more].concat());
+    let output = tune(&["--objective", "latency", "--json", "--quiet"]);
+    let profile = json(&output);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(profile["schema"], "paceline.profile/1");
+    assert_eq!((&profile["model"]["name"], &profile["chosen"]), (&"linear".into(), &"latency".into()));
+    assert_eq!(fs::read_to_string(&path).unwrap(), stdout(&output));
+    let uses: Vec<&str> =
+        profile["recommendations"].as_array().unwrap().iter().filter_map(|r| r["use"].as_str()).collect();
+    assert_eq!(uses, ["throughput", "streams", "latency"]);
+    for row in profile["costs"].as_array().unwrap() {
+        assert!(
+            [1, 4, 16].contains(&row["samples"].as_u64().unwrap()) && row["lanes"].as_u64() <= Some(2),
+            "{row}"
+        );
+    }
+
+    let read = paceline::Profile::from_file(&path).unwrap();
+    let lanes = read.chosen().unwrap().configuration.lanes;
+    let engine = paceline::Engine::builder().profile(read).build().unwrap();
+    let graph = paceline::nn::Model::by_name("linear").unwrap().graph(7).unwrap();
+    let model = engine.load("linear", graph).unwrap();
+    assert_eq!((engine.profile_mismatches(), engine.statistics().lanes), (vec![], lanes));
+    assert!(model.predicted_cost(1, 1).is_some());
+
+    let output = tune(&["--p99-ms", "1000"]);
+    assert!(output.status.success());
+    let (text, told) = (stdout(&output), String::from_utf8_lossy(&output.stderr).into_owned());
+    for part in [
+        "# linear tuned for throughput",
+        "## Recommendations",
+        "## Predicted and measured",
+        "## Costs",
+        "| latency ",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(told.contains("measuring executions") && told.contains("wrote "), "{told}");
 }

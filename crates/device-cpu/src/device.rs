@@ -44,6 +44,18 @@ impl CpuDevice {
     }
 }
 
+/// What the processor calls itself, where it can be asked.
+fn hardware_name() -> Option<String> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let brand = raw_cpuid::CpuId::new().get_processor_brand_string()?;
+        let name = brand.as_str().split_whitespace().collect::<Vec<_>>().join(" ");
+        (!name.is_empty()).then_some(name)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    None
+}
+
 impl Default for CpuDevice {
     fn default() -> Self {
         Self::new()
@@ -54,7 +66,7 @@ impl Device for CpuDevice {
     fn info(&self) -> DeviceInfo {
         DeviceInfo {
             id: "cpu".into(),
-            name: format!("CPU ({})", std::env::consts::ARCH),
+            name: hardware_name().unwrap_or_else(|| format!("CPU ({})", std::env::consts::ARCH)),
             isa: self.kernels.isa.name().into(),
             default_lanes: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }

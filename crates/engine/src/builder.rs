@@ -12,6 +12,7 @@ use crate::queue::Bounds;
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     lanes: Option<usize>,
+    helpers: Option<usize>,
     queue_samples: Option<usize>,
     queue_bytes: Option<usize>,
     queue_time: Option<Duration>,
@@ -39,6 +40,13 @@ impl Builder {
     /// better ([`DeviceInfo::default_lanes`](paceline_device::DeviceInfo)).
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
+        self
+    }
+
+    /// How many idle lanes may help one long execution; all of them, unless chosen otherwise. Zero: none, each execution has one
+    /// thread. Devices whose executions cannot be helped take no notice.
+    pub fn helpers(mut self, most: usize) -> Self {
+        self.helpers = Some(most);
         self
     }
 
@@ -91,6 +99,7 @@ impl Builder {
         }
         let time = nanos(self.queue_time.unwrap_or(Self::DEFAULT_QUEUE_TIME));
         let bounds = Bounds { samples: queue_samples, bytes: queue_bytes, time };
-        Engine::start(lanes, bounds, self.warm_up.unwrap_or(Self::DEFAULT_WARM_UP), self.trace)
+        let helpers = self.helpers.unwrap_or(usize::MAX);
+        Engine::start(lanes, bounds, helpers, self.warm_up.unwrap_or(Self::DEFAULT_WARM_UP), self.trace)
     }
 }

@@ -15,9 +15,11 @@
 //! machine was like before. One time counts as at most four times what was expected, so that a thread that was off its core
 //! does not pass for a slow kernel.
 
+use std::time::Duration;
+
 use paceline_device::BatchSizes;
 
-use crate::clock::Nanos;
+use crate::clock::{Nanos, nanos};
 
 /// The weight of a new time in a mean, once there are enough of them.
 const FORGETTING: f64 = 1.0 / 32.0;
@@ -28,6 +30,8 @@ const OUTLIER: f64 = 4.0;
 const ODD_SHAPE: f64 = 2.0;
 /// So many times of a size with some lanes busy weigh as much as its shape with the fewest.
 const SHAPE_WEIGHT: f64 = 4.0;
+/// How many executions a cost that was measured before stands for: as many as a mean remembers.
+const ADOPTED: u32 = 32;
 /// Executions after which the curve and its frontier are drawn anew.
 const REDRAWN_AFTER: u32 = 16;
 /// Busy lanes that are told apart; more count as this many.
@@ -35,6 +39,19 @@ const MAX_LEVELS: usize = 8;
 /// What a batch costs the engine beside its execution; it keeps batches of one from looking as good as larger ones where
 /// the device takes next to nothing.
 const HAND_OVER_NS: f64 = 3_000.0;
+
+/// What executions cost, as somebody measured it before: where an engine starts from instead of measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeasuredCost {
+    /// Samples of one execution.
+    pub samples: usize,
+    /// Lanes that executed at the same time, this one included.
+    pub busy: usize,
+    /// Mean time of one execution, in one thread.
+    pub mean: Duration,
+    /// The 99th percentile.
+    pub p99: Duration,
+}
 
 /// The measured time of one execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -157,8 +174,7 @@ impl CostTable {
     /// Takes note of an execution of `samples` samples while `busy` lanes, its own included, were executing.
     pub(crate) fn record(&mut self, samples: usize, busy: usize, ns: Nanos) {
         let Some(index) = self.index(samples) else { return };
-        let scale = if self.buckets { 1.0 } else { self.sizes[index] as f64 / samples.max(1) as f64 };
-        let (ns, level) = (ns as f64 * scale, self.level_index(busy));
+        let (ns, level) = (ns as f64 * self.scale(index, samples), self.level_index(busy));
         let was_known = self.levels[level].cells[index].mean.count > 0;
         let shape = self.levels[level].cells[index].with_shape(self.shape(index));
         let this = &mut self.levels[level];
@@ -174,6 +190,33 @@ impl CostTable {
         if !was_known || self.since_drawn >= REDRAWN_AFTER {
             self.draw();
         }
+    }
+
+    /// Starts from costs that were measured before; whether any of them is of a size that the table has.
+    pub(crate) fn adopt(&mut self, costs: &[MeasuredCost]) -> bool {
+        let mut by_level: Vec<Vec<(usize, f64, f64)>> = vec![Vec::new(); self.levels.len()];
+        for &MeasuredCost { samples, busy, mean, p99 } in costs {
+            let Some(index) = self.index(samples).filter(|_| samples > 0 && !mean.is_zero()) else {
+                continue;
+            };
+            let scale = self.scale(index, samples);
+            let (mean_ns, p99_ns) = (nanos(mean) as f64 * scale, nanos(p99.max(mean)) as f64 * scale);
+            by_level[self.level_index(busy)].push((index, mean_ns, p99_ns));
+        }
+        for (level, cells) in by_level.iter().enumerate().filter(|(_, cells)| !cells.is_empty()) {
+            let of_shape =
+                |&(index, mean_ns, _): &(usize, f64, f64)| Some(mean_ns / self.shape(index)?.mean_ns);
+            let ratios: Vec<f64> = cells.iter().filter_map(of_shape).collect();
+            let pace = if ratios.is_empty() { 1.0 } else { ratios.iter().sum::<f64>() / ratios.len() as f64 };
+            let this = &mut self.levels[level];
+            this.pace = Mean { value: pace, count: ADOPTED };
+            for &(index, mean_ns, p99_ns) in cells {
+                let mean = Mean { value: mean_ns / pace, count: ADOPTED };
+                this.cells[index] = Cell { mean, p99_ns: p99_ns / pace };
+            }
+        }
+        self.draw();
+        self.levels.iter().any(|level| !level.curve.is_empty())
     }
 
     /// What an execution of this many samples costs while `busy` lanes, its own included, execute; `None` while nothing is known.
@@ -200,6 +243,11 @@ impl CostTable {
     /// The least time that one sample takes while `busy` lanes execute, in nanoseconds; 0 while nothing is known.
     pub(crate) fn unit_ns(&self, busy: usize) -> f64 {
         self.levels[self.level_index(busy)].unit_ns
+    }
+
+    /// How many times the time of so many samples the size of this index takes, as long as nothing better is known.
+    fn scale(&self, index: usize, samples: usize) -> f64 {
+        if self.buckets { 1.0 } else { self.sizes[index] as f64 / samples.max(1) as f64 }
     }
 
     fn level_index(&self, busy: usize) -> usize {
@@ -370,6 +418,35 @@ mod tests {
         table.draw();
         let rate_of = |size: usize| rate(size, table.predict(size, 2).unwrap().mean_ns);
         assert!(rate_of(32) > rate_of(16) && rate_of(16) > rate_of(8));
+    }
+
+    #[test]
+    fn costs_measured_before_are_where_it_starts_from() {
+        let us = Duration::from_micros;
+        let cost = |samples, busy, mean| MeasuredCost { samples, busy, mean: us(mean), p99: us(2 * mean) };
+        let mut table = table(8, 4, &[]);
+        let unusable = [cost(0, 1, 5), cost(9, 1, 5), cost(4, 1, 0)];
+        assert!(!table.adopt(&unusable) && table.predict(1, 1).is_none());
+        assert!(table.adopt(&[
+            cost(8, 2, 600),
+            cost(1, 1, 100),
+            cost(8, 1, 400),
+            cost(1, 2, 150),
+            unusable[1]
+        ]));
+        for (samples, busy, expected) in
+            [(1, 1, 100.0), (8, 1, 400.0), (1, 2, 150.0), (8, 2, 600.0), (8, 4, 600.0)]
+        {
+            assert_eq!(mean_us(&table, samples, busy), Some(expected), "{samples} samples, {busy} busy");
+        }
+        assert_eq!(table.predict(1, 1).map(|cost| cost.p99_ns), Some(200_000.0));
+        // One execution moves it a little; many replace it.
+        table.record(8, 1, 440_000);
+        table.draw();
+        assert!(mean_us(&table, 8, 1).is_some_and(|us| us > 400.0 && us < 405.0));
+        (0..200).for_each(|_| table.record(8, 1, 800_000));
+        table.draw();
+        assert!(mean_us(&table, 8, 1).is_some_and(|us| us > 790.0));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub(crate) struct Dispatch {
     settled: Condvar,
     clock: Clock,
     bounds: Bounds,
+    /// Idle lanes that may help one execution.
+    max_helpers: usize,
     /// Lanes have indices below this.
     capacity: usize,
     /// Lanes that were called to serve and whose threads have not come: a hint, so that nobody locks to find none.
@@ -226,7 +228,13 @@ pub(crate) type Lines = Vec<(Arc<Serving>, LineOptions, CostTable)>;
 
 impl Dispatch {
     /// All lanes are idle.
-    pub(crate) fn new(lanes: usize, capacity: usize, bounds: Bounds, trace: Option<Recorder>) -> Self {
+    pub(crate) fn new(
+        lanes: usize,
+        capacity: usize,
+        bounds: Bounds,
+        max_helpers: usize,
+        trace: Option<Recorder>,
+    ) -> Self {
         let state = State {
             queue: Queue::new(),
             models: Vec::new(),
@@ -243,7 +251,19 @@ impl Dispatch {
         let signals = (0..capacity).map(|_| AtomicUsize::new(0)).collect();
         let times = Arc::new(LaneTimes::new(capacity));
         (0..lanes).for_each(|lane| times.begin(lane));
-        Dispatch { state, settled, clock, bounds, capacity, called, wanted, signals, times, trace }
+        Dispatch {
+            state,
+            settled,
+            clock,
+            bounds,
+            max_helpers,
+            capacity,
+            called,
+            wanted,
+            signals,
+            times,
+            trace,
+        }
     }
 
     /// Lanes have indices below this.
@@ -772,7 +792,8 @@ impl Dispatch {
             return (helpers, woken);
         }
         self.wanted.store(false, Ordering::Relaxed);
-        while (helpers as Nanos) < predicted / NS_A_HELPER
+        let most = (predicted / NS_A_HELPER).min(self.max_helpers as Nanos);
+        while (helpers as Nanos) < most
             && let Some(lane) = state.take_idle(true)
         {
             woken.extend(self.call(state, Call::Help(lane, Arc::clone(serving))));

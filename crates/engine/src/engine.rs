@@ -49,12 +49,13 @@ impl Engine {
     pub(crate) fn start(
         lanes: usize,
         bounds: Bounds,
+        max_helpers: usize,
         warm_up: Duration,
         trace: usize,
     ) -> Result<Self, BuildError> {
         let capacity = lanes.max(MIN_CAPACITY);
         let recorder = (trace > 0).then(|| Recorder::new(capacity, trace));
-        let dispatch = Arc::new(Dispatch::new(lanes, capacity, bounds, recorder));
+        let dispatch = Arc::new(Dispatch::new(lanes, capacity, bounds, max_helpers, recorder));
         let running = Running { dispatch, warm_up, threads: Mutex::new(Vec::with_capacity(lanes)) };
         for lane in 0..lanes {
             running.spawn(lane, 0).map_err(|error| BuildError::Thread { lane, error })?;
@@ -155,7 +156,7 @@ impl Engine {
         let lanes = dispatch.lanes();
         let name_shared: Arc<str> = name.into();
         for (number, program) in programs.into_iter().enumerate() {
-            let variant = Variant::of(&*program);
+            let variant = Variant::of(&*program, options.max_batch);
             let name = || name.to_string();
             if variant.max_samples == 0 {
                 return Err(LoadError::NoBatchSize { name: name() });
@@ -174,7 +175,10 @@ impl Engine {
             }
             let progress = |step: WarmUp| options.progress.iter().for_each(|report| report(step));
             let (busy, budget) = (dispatch.occupancy().busy, options.warm_up.unwrap_or(self.running.warm_up));
-            warm_up(&serving, &variant, &lanes, busy, budget, &mut costs, &progress);
+            let known = options.costs.get(number).is_some_and(|measured| costs.adopt(measured));
+            if !known {
+                warm_up(&serving, &variant, &lanes, busy, budget, &mut costs, &progress);
+            }
             let (late, max_delay) = (options.late, nanos(options.max_queue_delay));
             let line = LineOptions { model: 0, max_samples: variant.max_samples, late, max_delay };
             variants.push(variant);

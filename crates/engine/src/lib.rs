@@ -78,6 +78,7 @@ mod warm_up;
 
 pub use builder::Builder;
 pub use callable::Callable;
+pub use cost::MeasuredCost;
 pub use decide::Late;
 pub use engine::Engine;
 pub use error::{BuildError, ExecutionError, InferError, LoadError, SubmitError};

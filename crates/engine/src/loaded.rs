@@ -26,10 +26,11 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// Of this program.
-    pub(crate) fn of(program: &dyn Program) -> Self {
+    /// Of this program, with at most `max_batch` samples.
+    pub(crate) fn of(program: &dyn Program, max_batch: Option<usize>) -> Self {
         let signature = Arc::new(program.signature().clone());
         let max_samples = if signature.batched { program.batch_sizes().max() } else { 1 };
+        let max_samples = max_samples.min(max_batch.unwrap_or(usize::MAX));
         Variant { signature, max_samples }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cost::MeasuredCost;
 use crate::decide::Late;
 
 /// How a model is served beside others. The default suits most.
@@ -14,6 +15,9 @@ pub struct LoadOptions {
     pub(crate) max_queue_delay: Duration,
     /// `None`: as the engine was made.
     pub(crate) warm_up: Option<Duration>,
+    pub(crate) max_batch: Option<usize>,
+    /// By the number of the program.
+    pub(crate) costs: Vec<Vec<MeasuredCost>>,
     pub(crate) progress: Option<Arc<dyn Fn(WarmUp) + Send + Sync>>,
 }
 
@@ -36,6 +40,8 @@ impl Default for LoadOptions {
             late: Late::Reject,
             max_queue_delay: Duration::ZERO,
             warm_up: None,
+            max_batch: None,
+            costs: Vec::new(),
             progress: None,
         }
     }
@@ -75,6 +81,30 @@ impl LoadOptions {
         self
     }
 
+    /// The most samples of one batch, where that is less than the program allows; larger requests are split. At least 1.
+    pub fn max_batch(mut self, samples: usize) -> Self {
+        self.max_batch = Some(samples.max(1));
+        self
+    }
+
+    /// [`max_batch`](Self::max_batch), where nothing was chosen before.
+    pub fn default_max_batch(self, samples: usize) -> Self {
+        match self.max_batch {
+            Some(_) => self,
+            None => self.max_batch(samples),
+        }
+    }
+
+    /// Starts from costs that were measured before, and does not measure. `program` is the number of the program that they are of, from 0, in
+    /// the order of loading. Where none of them is of a size that the program has, costs are measured as usual.
+    pub fn costs(mut self, program: usize, costs: impl IntoIterator<Item = MeasuredCost>) -> Self {
+        if self.costs.len() <= program {
+            self.costs.resize_with(program + 1, Vec::new);
+        }
+        self.costs[program] = costs.into_iter().collect();
+        self
+    }
+
     /// Is told how far the measuring is, after each batch size.
     pub fn progress(mut self, progress: impl Fn(WarmUp) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
@@ -89,6 +119,8 @@ impl fmt::Debug for LoadOptions {
             .field("late", &self.late)
             .field("max_queue_delay", &self.max_queue_delay)
             .field("warm_up", &self.warm_up)
+            .field("max_batch", &self.max_batch)
+            .field("costs", &self.costs)
             .finish_non_exhaustive()
     }
 }

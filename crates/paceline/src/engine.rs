@@ -7,8 +7,10 @@ use std::time::Duration;
 use paceline_device::{CompileError, CompileOptions, Device, Program};
 use paceline_engine::{EngineStatistics, LoadOptions, Model, Trace};
 use paceline_graph::Graph;
+use paceline_profile::{Machine, Profile};
 
 use crate::device::{UnknownDevice, device};
+use crate::profiles::{Mismatch, Profiles};
 
 /// Lanes on one device that serve any number of models for any number of threads. Cheap to clone.
 ///
@@ -17,7 +19,9 @@ use crate::device::{UnknownDevice, device};
 pub struct Engine {
     engine: paceline_engine::Engine,
     device: Arc<dyn Device>,
-    options: CompileOptions,
+    /// The largest batch, where it was chosen.
+    max_batch: Option<usize>,
+    profiles: Arc<Profiles>,
 }
 
 /// Choices made when an [`Engine`] is made.
@@ -26,8 +30,10 @@ pub struct Engine {
 pub struct Builder {
     device: Choice,
     lanes: Option<usize>,
+    helpers: Option<usize>,
+    max_batch: Option<usize>,
+    profiles: Vec<Profile>,
     engine: paceline_engine::Builder,
-    options: CompileOptions,
 }
 
 #[derive(Clone)]
@@ -76,12 +82,15 @@ impl Engine {
         Builder {
             device: Choice::Named("auto".into()),
             lanes: None,
+            helpers: None,
+            max_batch: None,
+            profiles: Vec::new(),
             engine: paceline_engine::Engine::builder(),
-            options: CompileOptions::default(),
         }
     }
 
-    /// Compiles a graph for the device, loads it under a name that no other model has, and measures what it costs.
+    /// Compiles a graph for the device, loads it under a name that no other model has, and measures what it costs, unless a
+    /// [profile](Builder::profile) is of it.
     pub fn load(&self, name: impl Into<String>, graph: impl Borrow<Graph>) -> Result<Model, LoadError> {
         self.load_with(name, [graph], LoadOptions::default())
     }
@@ -95,7 +104,7 @@ impl Engine {
         options: LoadOptions,
     ) -> Result<Model, LoadError> {
         let name = name.into();
-        let programs = self.compile(&name, graphs)?;
+        let (programs, options) = self.compile(&name, graphs, options)?;
         Ok(self.engine.load_with(name, programs, options)?)
     }
 
@@ -107,7 +116,7 @@ impl Engine {
         graphs: impl IntoIterator<Item = G>,
         options: LoadOptions,
     ) -> Result<Model, LoadError> {
-        let programs = self.compile(name, graphs)?;
+        let (programs, options) = self.compile(name, graphs, options)?;
         Ok(self.engine.replace(name, programs, options)?)
     }
 
@@ -130,12 +139,30 @@ impl Engine {
         &self,
         name: &str,
         graphs: impl IntoIterator<Item = G>,
-    ) -> Result<Vec<Arc<dyn Program>>, LoadError> {
-        let compile = |graph: G| {
-            let compiled = self.device.compile(graph.borrow(), &self.options);
-            compiled.map_err(|error| LoadError::Compile { name: name.to_string(), error })
-        };
-        graphs.into_iter().map(compile).collect()
+        mut load: LoadOptions,
+    ) -> Result<(Vec<Arc<dyn Program>>, LoadOptions), LoadError> {
+        let mut programs = Vec::new();
+        for (number, graph) in graphs.into_iter().enumerate() {
+            let mut compile = CompileOptions::default();
+            compile.max_batch = self.max_batch.unwrap_or(compile.max_batch);
+            if let Some(profile) = self.profiles.of(name, graph.borrow()) {
+                load = load.costs(number, profile.engine_costs());
+                if let Some(chosen) = profile.chosen() {
+                    let chosen = chosen.configuration.max_batch;
+                    compile.max_batch = self.max_batch.unwrap_or(compile.max_batch.max(chosen));
+                    load = load.default_max_batch(chosen);
+                }
+            }
+            let compiled = self.device.compile(graph.borrow(), &compile);
+            programs.push(compiled.map_err(|error| LoadError::Compile { name: name.to_string(), error })?);
+        }
+        Ok((programs, load))
+    }
+
+    /// What of the [profiles](Builder::profile) was not used, because machine or model differ from those that they are of. Nothing where
+    /// they all fit, or there are none.
+    pub fn profile_mismatches(&self) -> Vec<Mismatch> {
+        self.profiles.mismatches()
     }
 
     /// The device.
@@ -179,6 +206,23 @@ impl Builder {
         self
     }
 
+    /// How many idle lanes may help one long execution; by default all of them.
+    pub fn helpers(mut self, most: usize) -> Self {
+        self.helpers = Some(most);
+        self
+    }
+
+    /// Starts from what `paceline tune` found out, read with [`Profile::from_file`]: lanes and helpers as recommended there, unless they
+    /// are chosen here, and for the model that it is of, costs that need not be measured and the largest batch. May be called for
+    /// each model that there is a profile of; the first says how many lanes.
+    ///
+    /// A profile of another machine or device is not used, and a model of which there is none is measured as ever. A warning says so,
+    /// and [`Engine::profile_mismatches`].
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profiles.push(profile);
+        self
+    }
+
     /// How many samples, of all models together, may wait. Requests beyond are refused at once.
     pub fn queue_samples(mut self, samples: usize) -> Self {
         self.engine = self.engine.queue_samples(samples);
@@ -212,7 +256,7 @@ impl Builder {
 
     /// The largest batch of one execution.
     pub fn max_batch(mut self, samples: usize) -> Self {
-        self.options.max_batch = samples;
+        self.max_batch = Some(samples);
         self
     }
 
@@ -222,7 +266,13 @@ impl Builder {
             Choice::Named(name) => device(&name)?,
             Choice::Given(device) => device,
         };
-        let lanes = self.lanes.unwrap_or_else(|| device.info().default_lanes);
-        Ok(Engine { engine: self.engine.lanes(lanes).build()?, device, options: self.options })
+        let info = device.info();
+        let profiles = Profiles::new(self.profiles, &Machine::of(&info));
+        let chosen = profiles.first().map(|recommendation| recommendation.configuration);
+        let lanes = self.lanes.or(chosen.map(|chosen| chosen.lanes)).unwrap_or(info.default_lanes);
+        let helpers = self.helpers.or(chosen.map(|chosen| chosen.helpers));
+        let engine = self.engine.lanes(lanes);
+        let engine = helpers.into_iter().fold(engine, paceline_engine::Builder::helpers).build()?;
+        Ok(Engine { engine, device, max_batch: self.max_batch, profiles: Arc::new(profiles) })
     }
 }

@@ -24,21 +24,27 @@
 //! An [`Engine`] has a device and lanes on it; [`Engine::load`] compiles a [`Graph`] and gives a [`Model`], whose
 //! [`infer`](Model::infer) blocks and whose [`submit`](Model::submit) returns a [`Ticket`] to wait for, await, or drop.
 //!
+//! `paceline tune` measures a model and writes a [`Profile`]; an engine that is [built](Builder::profile) from it has the lanes that were best,
+//! and does not measure the model again.
+//!
 //! Graphs come from the layers and models of [`nn`], or are put together from operators with
 //! [`GraphBuilder`](graph::GraphBuilder).
 
 mod device;
 mod engine;
+mod profiles;
 
 pub use paceline_device_cpu as cpu;
 pub use paceline_engine::{
     Callable, Distribution, EngineStatistics, ExecutionError, InferError, InputError, Inputs, LaneStatistics,
-    Late, LoadOptions, Model, ModelStatistics, Outputs, Refusals, Release, Releases, Request, SubmitError,
-    Ticket, Trace, WarmUp, write_chrome,
+    Late, LoadOptions, MeasuredCost, Model, ModelStatistics, Outputs, Refusals, Release, Releases, Request,
+    SubmitError, Ticket, Trace, WarmUp, write_chrome,
 };
 pub use paceline_graph as graph;
 pub use paceline_graph::{DType, Graph, Tensor};
 pub use paceline_nn as nn;
+pub use paceline_profile as profile;
+pub use paceline_profile::Profile;
 
 /// Engines in processes of their own, called like one in this process.
 pub use paceline_workers as workers;
@@ -48,6 +54,7 @@ pub use paceline_device as seam;
 
 pub use device::{DEVICES, UnknownDevice, device};
 pub use engine::{BuildError, Builder, Engine, LoadError};
+pub use profiles::Mismatch;
 
 /// The README's example.
 #[cfg(doctest)]

@@ -52,6 +52,28 @@ pub enum StudyError {
         /// Which output and element differ.
         problem: String,
     },
+    /// Answers were missing or wrong: what was measured of them means nothing.
+    #[error("'{name}': of {expected} answers {errors} were errors and {wrong} wrong{}", first_error.as_ref().map_or(String::new(), |error| format!("; the first error: {error}")))]
+    Answers {
+        /// The model.
+        name: String,
+        /// Calls made.
+        expected: u64,
+        /// Of these, answered with an error.
+        errors: u64,
+        /// Of these, answered wrongly.
+        wrong: u64,
+        /// The first error.
+        first_error: Option<String>,
+    },
+    /// There are no worker processes.
+    #[error(
+        "worker processes are not available here, so {asked} cannot be tried; leave out workers, or ask for 0"
+    )]
+    NoWorkers {
+        /// How many were asked for.
+        asked: usize,
+    },
     /// Workers could not be started.
     #[error(transparent)]
     Workers(#[from] paceline_workers::BuildError),

@@ -36,6 +36,11 @@ impl Latencies {
         Duration::from_nanos(self.0.value_at_quantile(share))
     }
 
+    /// How many calls.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// Mean, median and higher percentiles.
     pub fn summary(&self) -> LatencyUs {
         let us = |ns: u64| ns as f64 / 1e3;

@@ -30,6 +30,7 @@ mod soak;
 mod study;
 mod subject;
 mod suite;
+pub mod tune;
 pub mod verify;
 mod workers;
 mod workload;

@@ -75,6 +75,17 @@ impl Workload {
         options.max_batch = preparation.max_batch;
         let compiled = device.compile(graph, &options);
         let program = compiled.map_err(|error| StudyError::Compile { name: name.into(), error })?;
+        let workload = Self::of_program(name, program, inputs)?;
+        workload.agrees_with_reference(graph, preparation)?;
+        Ok(workload)
+    }
+
+    /// A workload of these samples for a program whose answers nothing else vouches for.
+    pub(crate) fn of_program(
+        name: &str,
+        program: Arc<dyn Program>,
+        inputs: Vec<Vec<Tensor>>,
+    ) -> Result<Self, StudyError> {
         let failed = |error| StudyError::Device { name: name.into(), error };
         let mut session = program.clone().open().map_err(failed)?;
         let mut samples = Vec::with_capacity(inputs.len());
@@ -82,9 +93,7 @@ impl Workload {
             let answer = alone(program.signature(), &mut *session, &inputs).map_err(failed)?;
             samples.push(Sample { inputs, answer });
         }
-        let workload = Workload { name: name.into(), program, samples };
-        workload.agrees_with_reference(graph, preparation)?;
-        Ok(workload)
+        Ok(Workload { name: name.into(), program, samples })
     }
 
     /// The name of the model, operator or layer.
@@ -102,15 +111,12 @@ impl Workload {
     pub(crate) fn hand_off(&self) -> Result<Self, StudyError> {
         let signature = self.signature().clone();
         let program: Arc<dyn Program> =
-            Arc::new(FakeProgram::new(signature.clone()).batch_sizes(self.program.batch_sizes().clone()));
-        let failed = |error| StudyError::Device { name: self.name.clone(), error };
-        let mut session = program.clone().open().map_err(failed)?;
-        let samples = self.samples.iter().map(|sample| {
-            let answer = alone(&signature, &mut *session, &sample.inputs)?;
-            Ok(Sample { inputs: sample.inputs.clone(), answer })
-        });
-        let samples = samples.collect::<Result<_, _>>().map_err(failed)?;
-        Ok(Workload { name: self.name.clone(), program, samples })
+            Arc::new(FakeProgram::new(signature).batch_sizes(self.program.batch_sizes().clone()));
+        Self::of_program(
+            &self.name,
+            program,
+            self.samples.iter().map(|sample| sample.inputs.clone()).collect(),
+        )
     }
 
     /// Requests of so many samples each, a few that differ, and their answers.

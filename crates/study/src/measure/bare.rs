@@ -20,6 +20,7 @@ pub(crate) struct Bare {
     strip: Arc<Strip>,
     outputs: Vec<Data>,
     turn: usize,
+    is_helped: bool,
 }
 
 /// Consecutive samples of a workload in one piece; batch `i` is those from `i` on.
@@ -61,7 +62,13 @@ impl Bare {
             strip: Arc::clone(strip),
             outputs: outputs.map(|port| Data::zeros(port.dtype, port.elements * strip.batch)).collect(),
             turn: index,
+            is_helped: false,
         })
+    }
+
+    /// The same, with executions that other threads may help.
+    pub(crate) fn helped(self, is_helped: bool) -> Self {
+        Bare { is_helped, ..self }
     }
 }
 
@@ -78,6 +85,7 @@ impl Caller for Bare {
             inputs: ports.zip(inputs).map(|(port, data)| rows(data, port.elements)).collect(),
             outputs: self.outputs.iter_mut().map(ViewMut::of).collect(),
         });
+        batch.open_to_help(self.is_helped);
         let start = Instant::now();
         let result = execute(&mut *self.session, &mut batch);
         let time = start.elapsed();

@@ -13,7 +13,7 @@ mod plot;
 mod recommend;
 mod saturated;
 mod scaling;
-mod table;
+pub(crate) mod table;
 mod verified;
 mod words;
 

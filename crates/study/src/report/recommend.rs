@@ -51,12 +51,13 @@ pub(super) fn recommendations<'r>(rows: &[&'r Row]) -> Vec<Recommendation<'r>> {
 
 /// Rows of models that can be chosen; what is stressed, mixed or sent at times of its own is no choice.
 fn is_usable(row: &Row) -> bool {
-    matches!(row.suite.as_str(), "threads" | "batches" | "compare" | "saturation")
-        && matches!(
-            row.mode,
-            Mode::Sequential | Mode::Threads | Mode::Batch | Mode::Engine | Mode::EngineAsync
-        )
-        && row.is_right()
+    let is_way = match row.mode {
+        Mode::Sequential | Mode::Engine | Mode::EngineAsync => true,
+        // One thread, or a batch of one, is what `sequential` is.
+        Mode::Threads | Mode::Batch => row.callers * row.batch > 1,
+        Mode::EngineOpen | Mode::HandOff => false,
+    };
+    is_way && row.is_right() && matches!(row.suite.as_str(), "threads" | "batches" | "compare" | "saturation")
 }
 
 /// Of the rows whose rates are as good as the best within the noise, the one with the fewest samples under way; of these, the

@@ -1,0 +1,102 @@
+//! Costs, batches and helpers that were chosen before the engine was made.
+#![cfg(not(loom))]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::{WIDTH, check, eventually, input};
+use paceline_device::fake::{FakeProgram, Latency, rows};
+use paceline_device::{BatchSizes, DeviceError, Program, Session, Signature};
+use paceline_engine::{Engine, LoadOptions, MeasuredCost};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn cost(samples: usize, busy: usize, ms: u32) -> MeasuredCost {
+    MeasuredCost { samples, busy, mean: ms * MS, p99: 2 * ms * MS }
+}
+
+#[test]
+fn an_engine_starts_from_costs_measured_before_and_does_not_measure() {
+    let cases = [
+        (vec![cost(1, 1, 4), cost(8, 1, 8), cost(8, 2, 12)], true),
+        // No size that the program has: measured as ever.
+        (vec![cost(9, 1, 4), cost(0, 1, 4)], false),
+        (vec![], false),
+    ];
+    for (costs, are_used) in cases {
+        let engine = Engine::builder().lanes(2).warm_up(20 * MS).build().unwrap();
+        let program = Arc::new(FakeProgram::new(rows(WIDTH)).batch_sizes(BatchSizes::UpTo(8)));
+        let options = LoadOptions::new().costs(0, costs.clone());
+        let model = engine.load_with("fake", [program.clone() as _], options).unwrap();
+        assert_eq!(program.executed() == 0, are_used, "{costs:?}: {} executions", program.executed());
+        if are_used {
+            assert_eq!(model.predicted_cost(1, 1), Some((4 * MS, 8 * MS)));
+            assert_eq!(model.predicted_cost(8, 2), Some((12 * MS, 24 * MS)));
+        } else {
+            assert!(model.predicted_cost(1, 1).is_some_and(|(mean, _)| mean < 4 * MS));
+        }
+    }
+}
+
+#[test]
+fn a_model_may_have_smaller_batches_than_its_program() {
+    for (chosen, expected) in [(3, 3), (0, 1), (100, 8)] {
+        let engine = Engine::builder().lanes(1).build().unwrap();
+        let program = Arc::new(FakeProgram::new(rows(WIDTH)).batch_sizes(BatchSizes::UpTo(8)).recorded());
+        let options = LoadOptions::new().max_batch(chosen).warm_up(Duration::ZERO);
+        let model = engine.load_with("fake", [program.clone() as _], options).unwrap();
+        assert_eq!(model.max_batch(), expected);
+        check(&model.infer([("x", input(1.0, 8))]).unwrap(), 1.0, 8);
+        let largest = program.records().iter().map(|record| record.execution.samples()).max();
+        assert_eq!(largest, Some(expected));
+    }
+}
+
+/// A program whose executions can be helped, and that counts who offers to.
+struct Helped {
+    program: Arc<FakeProgram>,
+    offers: AtomicUsize,
+}
+
+impl Program for Helped {
+    fn signature(&self) -> &Signature {
+        Program::signature(&*self.program)
+    }
+
+    fn batch_sizes(&self) -> &BatchSizes {
+        Program::batch_sizes(&*self.program)
+    }
+
+    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
+        Arc::clone(&self.program).open()
+    }
+
+    fn can_be_helped(&self) -> bool {
+        true
+    }
+
+    fn help(&self, _: &dyn Fn() -> bool) -> bool {
+        self.offers.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+#[test]
+fn no_more_lanes_help_an_execution_than_allowed() {
+    for (allowed, expected) in [(Some(0), 0), (Some(1), 1), (Some(2), 2), (None, 3)] {
+        let builder = Engine::builder().lanes(4);
+        let builder = allowed.into_iter().fold(builder, |builder, most| builder.helpers(most));
+        let engine = builder.build().unwrap();
+        let program = FakeProgram::new(rows(WIDTH)).latency(Latency::sleep(5 * MS, Duration::ZERO));
+        let program = Arc::new(Helped { program: Arc::new(program), offers: AtomicUsize::new(0) });
+        let options = LoadOptions::new().costs(0, [cost(1, 1, 5)]);
+        let model = engine.load_with("fake", [program.clone() as _], options).unwrap();
+        check(&model.infer([("x", input(1.0, 1))]).unwrap(), 1.0, 1);
+        eventually(|| program.offers.load(Ordering::Relaxed) >= expected);
+        engine.drain();
+        assert_eq!(program.offers.load(Ordering::Relaxed), expected, "{allowed:?} allowed");
+    }
+}
