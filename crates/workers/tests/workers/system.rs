@@ -4,14 +4,27 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
-use crate::scripted::HANG;
+use crate::scripted::{HANG, STOP};
 use crate::{Test, assert_serves, builder, eventually, kill, pool, row};
 
 pub const TRIALS: &[Test] = &[
-    ("workers end when their parent is killed, even hanging ones", parent_killed),
+    ("workers end when their parent is killed, even hanging and stopped ones", parent_killed),
+    ("a worker that does not end when asked is killed", stuck),
     ("dead workers leave no descriptor, memory or process behind", worker_killed),
 ];
+
+/// The ticket of a request that never ends is dropped, and then the pool.
+fn stuck() {
+    let (pool, model) = pool(builder().stop_timeout(Duration::from_millis(100)));
+    let process = pool.statistics().workers[0].process.unwrap();
+    let ticket = model.submit([("x", row(HANG))]).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    drop(ticket);
+    drop((pool, model));
+    assert!(!is_alive(process));
+}
 
 const PARENT: &str = "--as-parent";
 
@@ -22,7 +35,8 @@ pub fn become_parent_if_started_as_one() {
         return;
     }
     let (pool, model) = pool(builder().workers(3));
-    let _hanging = model.submit([("x", row(HANG))]).unwrap();
+    let _in_flight = [HANG, STOP].map(|order| model.submit([("x", row(order))]).unwrap());
+    thread::sleep(Duration::from_millis(50));
     let processes = pool.statistics().workers.into_iter().map(|worker| worker.process.unwrap().to_string());
     println!("{}", processes.collect::<Vec<_>>().join(" "));
     loop {
@@ -76,7 +90,7 @@ fn mappings() -> usize {
 
 fn worker_killed() {
     let before = (descriptors(), mappings());
-    let (pool, model) = pool(builder().workers(2).crash_loop(1000, std::time::Duration::from_secs(1)));
+    let (pool, model) = pool(builder().workers(2).crash_loop(1000, Duration::from_secs(1)));
     let serving = (descriptors(), mappings());
     assert_eq!(serving.1, 2);
     let mut dead = Vec::new();
