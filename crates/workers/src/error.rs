@@ -29,6 +29,12 @@ pub enum BuildError {
         /// How often it was given.
         times: usize,
     },
+    /// This process was started as a worker, but did not become one.
+    #[error(
+        "this process was started as a worker by a pool, and must not make one: call become_worker_if_started_as_one first thing \
+         in main"
+    )]
+    IsWorker,
     /// The executable of the workers could not be started.
     #[error("the workers' executable {} could not be started: {error}", path.display())]
     Executable {

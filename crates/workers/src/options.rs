@@ -9,6 +9,7 @@ use crate::error::BuildError;
 use crate::layout::Layout;
 use crate::pool::WorkerPool;
 use crate::spec::ModelSpec;
+use crate::worker::is_started_as_one;
 
 /// Makes a [`WorkerPool`].
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl Default for Builder {
             models: Vec::new(),
             samples: 2048,
             bytes: 256 << 20,
-            retries: 2,
+            retries: 4,
             start_timeout: Duration::from_secs(60),
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_secs(10),
@@ -125,7 +126,7 @@ impl Builder {
     }
 
     /// How often a request is tried again when the worker that executed it dies. From the second execution on, it has a worker to
-    /// itself. 2 unless chosen; 0 lets every request of a worker that dies fail.
+    /// itself. 4 unless chosen; 0 lets every request of a worker that dies fail.
     pub fn retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
         self
@@ -173,6 +174,10 @@ impl Builder {
 
     /// Starts the workers, and returns when all of them serve.
     pub fn build(self) -> Result<WorkerPool, BuildError> {
+        // Otherwise a program that forgets to become a worker would start processes without end.
+        if is_started_as_one() {
+            return Err(BuildError::IsWorker);
+        }
         let Builder { mut options, lanes, executable } = self;
         let cores = thread::available_parallelism().map_or(1, usize::from);
         options.lanes = lanes.unwrap_or_else(|| (cores / options.workers.max(1)).max(1));

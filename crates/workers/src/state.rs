@@ -274,9 +274,21 @@ impl State {
         }
     }
 
+    /// The process of a worker is dying: it gets no more requests.
+    pub(crate) fn retire(&mut self, worker: usize) {
+        self.seats[worker].phase = Phase::Starting;
+    }
+
+    /// A worker has ended with the pool. What it may still hold are withdrawn requests, which hold the pool in turn.
+    pub(crate) fn ended(&mut self, worker: usize) {
+        let seat = &mut self.seats[worker];
+        seat.phase = Phase::Ended;
+        seat.link = None;
+        seat.table = Table::new(&self.limits.layout);
+    }
+
     /// The process of a worker is dead. What it had not even taken waits again, if its word can be trusted; the rest is suspect.
-    /// Returns what is known of its
-    /// death, the requests that died with one too often, and what can be given out now.
+    /// Returns what is known of its death, the requests that died with one too often, and what can be given out now.
     pub(crate) fn died(
         &mut self,
         worker: usize,
@@ -284,8 +296,8 @@ impl State {
         retries: u32,
         now: u64,
     ) -> (Death, Vec<Fallen>, Transfers) {
+        self.retire(worker);
         let seat = &mut self.seats[worker];
-        seat.phase = Phase::Starting;
         let link = seat.link.take();
         let had_died = seat.table.entries.iter().flatten().map(|in_flight| in_flight.waiting.deaths).next();
         let blame = match had_died.filter(|_| seat.isolating) {

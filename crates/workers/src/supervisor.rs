@@ -62,7 +62,7 @@ pub(crate) fn run(shared: &Arc<Shared>, layout: Layout, worker: usize) {
             Verdict::GiveUp => return give_up(shared, worker, &how),
         }
     }
-    shared.lock().seats[worker].phase = Phase::Ended;
+    shared.lock().ended(worker);
     shared.changed();
 }
 
@@ -84,9 +84,10 @@ fn serve(shared: &Arc<Shared>, worker: usize, started: Worker) -> Option<Died> {
     shared.changed();
     tracing::info!(worker, process = link.process, "worker serves");
     let end = watch(shared, worker, &link);
+    shared.lock().retire(worker);
     let (how, was_sound) = match end {
         End::Stopped => {
-            if process.reap(shared.options.stop_timeout).is_none() {
+            if process.reap(DYING).is_none() {
                 tracing::warn!(worker, "a worker did not end when asked, and is killed");
             }
             return None;
@@ -109,6 +110,7 @@ fn watch(shared: &Arc<Shared>, worker: usize, link: &Arc<Link>) -> End {
     let interval = shared.options.health_interval;
     let mut next_look = Instant::now() + interval;
     let mut unanswered = Duration::ZERO;
+    let mut stopping = None;
     loop {
         link.arm();
         if !shared.collect(worker, link) {
@@ -119,6 +121,13 @@ fn watch(shared: &Arc<Shared>, worker: usize, link: &Arc<Link>) -> End {
             next_look = now + interval;
             shared.expire();
             shared.stop_if_over();
+            if shared.is_stopping() {
+                // It may have come to serve after the others were closed.
+                link.close();
+                if stopping.get_or_insert(now).elapsed() >= shared.options.stop_timeout {
+                    return End::Stopped;
+                }
+            }
             // Counted in questions, so that a pause of this process is not held against the worker.
             unanswered = if link.ping() { Duration::ZERO } else { unanswered + interval };
             if let Some(how) = hangs(shared, worker, unanswered) {

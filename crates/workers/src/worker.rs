@@ -69,7 +69,7 @@ pub struct Assignment<'a> {
 pub fn become_worker_if_started_as_one(
     load: impl Fn(&Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure>,
 ) {
-    if !std::env::args_os().skip(1).eq(ARGUMENTS) {
+    if !is_started_as_one() {
         return;
     }
     match run(load) {
@@ -79,6 +79,11 @@ pub fn become_worker_if_started_as_one(
             std::process::exit(1)
         }
     }
+}
+
+/// Whether this process was started as a worker.
+pub(crate) fn is_started_as_one() -> bool {
+    std::env::args_os().skip(1).eq(ARGUMENTS)
 }
 
 /// Serves as a worker until the parent is gone. For programs that parse [`ARGUMENTS`] themselves.

@@ -1,4 +1,4 @@
-//! A thread that ends the process when its parent is gone, even while everything else in it hangs.
+//! Ends the process when its parent is gone, even while everything in it hangs.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -11,8 +11,11 @@ use rustix::process::getppid;
 /// How often it looks where the system does not tell.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the thread.
+/// Starts a thread that looks for the parent's end. On Linux the kernel does, too, and ends even a process that is stopped.
 pub(super) fn exit_with_parent(socket: &UnixStream) -> io::Result<()> {
+    // It comes when the thread ends that started this process: the supervisor, which outlives it.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let (socket, parent) = (socket.try_clone()?, getppid());
     let interval = Timespec { tv_sec: INTERVAL.as_secs().cast_signed(), tv_nsec: 0 };
     let watch = move || {

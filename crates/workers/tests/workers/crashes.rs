@@ -122,7 +122,7 @@ fn expire_in_the_gap() {
 /// A smaller version of what `examples/workers.rs` measures.
 fn kills() {
     const KILLS: u64 = 10;
-    let (pool, model) = pool(builder().workers(2).crash_loop(1000, Duration::from_secs(1)));
+    let (pool, model) = pool(builder().workers(2).retries(20).crash_loop(1000, Duration::from_secs(1)));
     let (over, answered) = (Over::default(), AtomicU64::new(0));
     thread::scope(|scope| {
         let _set = SetOnDrop(&over);

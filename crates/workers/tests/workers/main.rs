@@ -41,7 +41,7 @@ fn scripted() -> ModelSpec {
 }
 
 fn builder() -> Builder {
-    WorkerPool::builder().model(scripted()).lanes(1).warm_up(Duration::from_millis(5))
+    WorkerPool::builder().model(scripted()).lanes(1).warm_up(Duration::from_millis(5)).retries(2)
 }
 
 fn pool(builder: Builder) -> (WorkerPool, Model) {

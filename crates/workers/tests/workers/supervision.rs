@@ -13,6 +13,7 @@ pub const TRIALS: &[Test] = &[
     ("bad options are named", options),
     ("a worker whose execution hangs is killed and replaced", hanging_execution),
     ("a worker that stands still is killed and replaced", stopped_process),
+    #[cfg(target_os = "linux")]
     ("a worker that scribbles over the shared memory is replaced", scribbling),
     ("a worker that dies again and again is given up, and says so", crash_loop),
     ("while one worker is given up the others serve", one_given_up),
@@ -76,6 +77,7 @@ fn stopped_process() {
 }
 
 /// Every word that the worker may write is all ones, while requests are on their way.
+#[cfg(target_os = "linux")]
 fn scribbling() {
     let (pool, model) = pool(builder().retries(1).in_flight_samples(64));
     for _ in 0..3 {
