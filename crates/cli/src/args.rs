@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use paceline::cpu::Isa;
-use paceline::nn::Model;
 use paceline::profile::Use;
 use paceline_study::{Arrivals, Suite};
+use serde::{Deserialize, Serialize};
+
+use crate::source::Source;
 
 /// Runs neural networks for many callers at once on one device.
 #[derive(Debug, Parser)]
@@ -50,6 +52,14 @@ pub enum Command {
         one differs. Writes a profile that an engine starts from."
     )]
     Tune(Tune),
+    /// Say what a model is, and what it costs: inputs, outputs, operators, memory, time
+    #[command(
+        long_about = "Says what a model is: its inputs and outputs, parameters, operators before and after fusion, which of them \
+        no kernel computes, memory, and what an execution takes on one core."
+    )]
+    Inspect(Inspect),
+    /// Compute a model's outputs for given inputs
+    Run(Run),
     /// List the models
     Models(Models),
     /// Measure one suite as standard input says; `bench` starts it
@@ -156,9 +166,9 @@ pub struct Worker {
 
 #[derive(Debug, Args)]
 pub struct Tune {
-    /// Model by short name, as `paceline models` lists them
-    #[arg(value_name = "MODEL", value_parser = model)]
-    pub model: Model,
+    /// ONNX file, or model by short name
+    #[arg(value_name = "MODEL")]
+    pub model: Source,
     /// What an engine that is given the profile is for: throughput, streams or latency
     #[arg(long, value_name = "USE", default_value_t = Use::Throughput)]
     pub objective: Use,
@@ -200,12 +210,65 @@ pub struct Models {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// ONNX file, or model by short name
+    #[arg(value_name = "MODEL")]
+    pub model: Source,
+    #[command(flatten)]
+    pub file: FileOptions,
+    /// Draws weights and samples [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = seed, allow_hyphen_values = true)]
+    pub seed: u64,
+    /// Instruction set of the kernels: avx512, avx2, neon or portable [default: the best of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<Isa>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// ONNX file, or model by short name
+    #[arg(value_name = "MODEL")]
+    pub model: Source,
+    /// NAME=FILE.npy, FILE.npz or NAME=NUMBER,NUMBER,...; the name may be left out where there is one input
+    #[arg(long = "input", short, value_name = "INPUT", allow_hyphen_values = true)]
+    pub inputs: Vec<String>,
+    /// Directory for an .npy file for each output, or FILE.npz [default: print the first elements of each]
+    #[arg(long, short, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub file: FileOptions,
+    /// Draws weights of a model by name [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = seed, allow_hyphen_values = true)]
+    pub seed: u64,
+    /// Instruction set of the kernels: avx512, avx2, neon or portable [default: the best of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<Isa>,
+}
+
+/// How an ONNX file is read.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+pub struct FileOptions {
+    /// Length of an axis that has a name in the file; may be repeated
+    #[arg(long = "dim", value_name = "NAME=LENGTH", value_parser = dim)]
+    pub dims: Vec<(String, usize)>,
+    /// Value of an input that is the same in every request and says how to compute: NAME=FILE.npy; may be repeated
+    #[arg(long = "bind", value_name = "NAME=FILE")]
+    pub bound: Vec<String>,
+    /// Name of the axis that is the batch, or `none` [default: axis 0, where every input has a name there]
+    #[arg(long, value_name = "NAME")]
+    pub batch_axis: Option<String>,
+}
+
 /// What runs, on which kernels.
 #[derive(Debug, Args)]
 pub struct What {
-    /// Model by short name, as `paceline models` lists them; may be repeated
-    #[arg(long = "model", value_name = "NAME", value_delimiter = ',', value_parser = model)]
-    pub models: Vec<Model>,
+    /// Model by short name, as `paceline models` lists them, or ONNX file; may be repeated
+    #[arg(long = "model", value_name = "MODEL", value_delimiter = ',')]
+    pub models: Vec<Source>,
     #[command(flatten)]
     pub with: With,
 }
@@ -213,6 +276,8 @@ pub struct What {
 /// With which weights, on which kernels.
 #[derive(Debug, Args)]
 pub struct With {
+    #[command(flatten)]
+    pub file: FileOptions,
     /// Weights: a safetensors file with the names of PyTorch's state_dict, for exactly one model
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
@@ -235,8 +300,10 @@ pub struct Shown {
     pub quiet: bool,
 }
 
-fn model(name: &str) -> Result<Model, String> {
-    Model::by_name(name).map_err(|error| error.to_string())
+fn dim(text: &str) -> Result<(String, usize), String> {
+    let parsed =
+        text.rsplit_once('=').and_then(|(name, length)| Some((name.to_string(), length.parse().ok()?)));
+    parsed.ok_or_else(|| format!("expected NAME=LENGTH, such as sequence=128, got '{text}'"))
 }
 
 fn callers(text: &str) -> Result<usize, String> {

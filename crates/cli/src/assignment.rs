@@ -3,6 +3,7 @@
 //! `paceline bench` starts itself once for each suite, with the hidden command `suite` and an [`Assignment`] on standard input. The
 //! suite tells what it measures on standard output, a [`Message`] a line.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use paceline::cpu::{Isa, ceilings};
-use paceline::nn::{Model, StateDict};
+use paceline::nn::StateDict;
 use paceline::{Trace, write_chrome};
 use paceline_study::{
     Event, Host, Limits, Message, Mode, Row, Scale, Study, Subject, Suite, Weights, WorkerSetup, isolation,
@@ -18,14 +19,18 @@ use paceline_study::{
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
+use crate::args::FileOptions;
+use crate::source::{ModelFile, Source};
 use crate::subjects::{device_name, device_of};
 
 /// What one suite is to measure, and on what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assignment {
     pub suite: Suite,
-    /// Short names.
+    /// Short names and files.
     pub models: Vec<String>,
+    /// How the files are read.
+    pub file: FileOptions,
     /// Of the only model; drawn from the seed where there is none.
     pub weights: Option<PathBuf>,
     pub seed: u64,
@@ -72,6 +77,7 @@ impl Assignment {
             executable: std::env::current_exe().context("cannot find this program's own file")?,
             device: device_name(isa),
             weights: self.weights.clone(),
+            custom: self.files()?,
         };
         let host = Host { device: &*device, limits: Some(&limits), workers: Some(&workers) };
         study.run(host, &mut |event| {
@@ -90,12 +96,25 @@ impl Assignment {
         Ok(())
     }
 
+    /// The models that come from files, as a worker reads them.
+    fn files(&self) -> Result<HashMap<String, String>> {
+        let sources = self.models.iter().filter_map(|text| text.parse::<Source>().ok());
+        let described = sources.filter(Source::is_file).map(|source| {
+            let file = ModelFile { path: source.text(), options: self.file.clone() };
+            Ok((source.name(), serde_json::to_string(&file)?))
+        });
+        described.collect()
+    }
+
     fn subjects(&self) -> Result<Vec<Subject>> {
         let weights = match &self.weights {
             None => Weights::Seed(self.seed),
             Some(path) => Weights::State(StateDict::from_safetensors(path)?),
         };
-        let subject = |name: &String| Ok(Subject { model: Model::by_name(name)?, weights: weights.clone() });
+        let subject = |text: &String| {
+            let source: Source = text.parse().map_err(anyhow::Error::msg)?;
+            Ok(Subject { model: source.model(&self.file, self.seed)?.0, weights: weights.clone() })
+        };
         self.models.iter().map(subject).collect()
     }
 }

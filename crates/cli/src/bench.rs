@@ -13,6 +13,7 @@ use crate::assignment::Assignment;
 use crate::defaults::{self, TIMES};
 use crate::output::{Directory, Target, print, tell};
 use crate::progress::Progress;
+use crate::source::Source;
 use crate::subjects::{device, subjects};
 use crate::trace;
 use crate::{COMMIT, VERSION, Verdict, command_line};
@@ -116,8 +117,8 @@ fn assignments(arguments: &Bench) -> Result<Vec<Assignment>> {
         bail!("the suite compare needs --callers above 1, got 1");
     }
     // Weights from a file are known to fit when this returns.
-    let chosen = subjects(&arguments.what, &[])?;
-    let chosen: Vec<String> = chosen.iter().map(|subject| subject.model.name().into()).collect();
+    subjects(&arguments.what, &[])?;
+    let chosen: Vec<String> = arguments.what.models.iter().map(Source::text).collect();
     let traced = suites.iter().filter(|suite| suite.is_traced()).count();
     if arguments.trace.is_some() && traced == 0 {
         bail!("--trace is for measurements through the engine; add the suite {}", names(Suite::is_traced));
@@ -132,6 +133,7 @@ fn assignments(arguments: &Bench) -> Result<Vec<Assignment>> {
         Assignment {
             suite,
             models,
+            file: arguments.what.with.file.clone(),
             weights: arguments.what.with.weights.clone().filter(|_| suite.is_of_models()),
             seed: arguments.what.with.seed,
             isa: arguments.what.with.isa.map(|isa| isa.name().into()),

@@ -3,13 +3,18 @@
 //! Exit codes: 0, all is well; 1, an answer was wrong or missing; 2, the command could not be carried out.
 
 mod args;
+mod arrays;
 mod assignment;
 mod bench;
 mod compare;
 mod defaults;
+mod execution;
+mod inspect;
 mod models;
 mod output;
 mod progress;
+mod run;
+mod source;
 mod subjects;
 mod trace;
 mod tune;
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Tune(arguments) => tune::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Suite => assignment::run(),
         Command::Worker(_) => worker::run(),

@@ -9,6 +9,8 @@ use paceline::seam::Device;
 use paceline_study::{Subject, Weights};
 
 use crate::args::{What, With};
+use crate::output::tell;
+use crate::source::Source;
 
 /// The device with the kernels asked for.
 pub fn device(with: &With) -> Result<Arc<dyn Device>> {
@@ -38,26 +40,36 @@ pub fn device_by_name(name: &str) -> Result<Arc<dyn Device>> {
 
 /// The models asked for, or else these, with their weights. Weights from a file are known to fit when this returns.
 pub fn subjects(what: &What, default: &[&str]) -> Result<Vec<Subject>> {
-    let mut models: Vec<Model> = Vec::new();
-    for model in &what.models {
-        if !models.iter().any(|earlier| earlier.name() == model.name()) {
-            models.push(model.clone());
+    let mut sources: Vec<&Source> = Vec::new();
+    for source in &what.models {
+        if !sources.iter().any(|earlier| earlier.name() == source.name()) {
+            sources.push(source);
         }
     }
-    if what.with.weights.is_none() {
-        if models.is_empty() {
-            models = default.iter().map(|name| Model::by_name(name)).collect::<Result<_, _>>()?;
-        }
-        return models.into_iter().map(|model| subject(model, &what.with)).collect();
+    if what.with.weights.is_some() && sources.len() != 1 {
+        bail!("--weights needs exactly one --model that they are for, got {}", sources.len());
     }
-    let [model] = &models[..] else {
-        bail!("--weights needs exactly one --model that they are for, got {}", models.len());
-    };
-    Ok(vec![subject(model.clone(), &what.with)?])
+    if !what.with.file.are_default() && !sources.iter().any(|source| source.is_file()) {
+        bail!("--dim, --bind and --batch-axis are for ONNX files; name one with --model");
+    }
+    if sources.is_empty() {
+        return default
+            .iter()
+            .map(|name| subject(&Source::Named(Model::by_name(name)?), &what.with))
+            .collect();
+    }
+    sources.into_iter().map(|source| subject(source, &what.with)).collect()
 }
 
 /// A model with its weights, which are known to fit when this returns.
-pub fn subject(model: Model, with: &With) -> Result<Subject> {
+pub fn subject(source: &Source, with: &With) -> Result<Subject> {
+    if source.is_file() && with.weights.is_some() {
+        bail!("--weights is for models by name; an ONNX file has its weights with it");
+    }
+    let (model, notes) = source.model(&with.file, with.seed)?;
+    for note in notes {
+        tell(format_args!("note: {}: {note}", source.name()));
+    }
     let Some(path) = &with.weights else { return Ok(Subject { model, weights: Weights::Seed(with.seed) }) };
     let weights = || format!("cannot use '{}' as the weights of '{}'", path.display(), model.name());
     let state = StateDict::from_safetensors(path).with_context(weights)?;

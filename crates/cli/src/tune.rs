@@ -30,7 +30,7 @@ pub fn run(arguments: &Tune) -> Result<Verdict> {
         callers: arguments.callers,
         time: Duration::from_secs_f64(arguments.seconds),
     };
-    let (device, subject) = (device(&arguments.with)?, subject(arguments.model.clone(), &arguments.with)?);
+    let (device, subject) = (device(&arguments.with)?, subject(&arguments.model, &arguments.with)?);
     let target = Target::open(&arguments.out, "--out")?;
     let origin = Origin { commit: COMMIT.into(), command: command_line() };
     let mut progress = Progress::new(arguments.shown.quiet);

@@ -72,7 +72,7 @@ fn lives(storages: &[Storage], steps: &[PlannedStep]) -> Vec<Option<Life>> {
         })
         .collect();
     for (index, step) in steps.iter().enumerate() {
-        for id in step.reads.iter().chain([&step.writes]) {
+        for id in step.reads.iter().chain(&step.writes) {
             let life = lives[id.0].get_or_insert(Life { first: index, last: index });
             life.last = life.last.max(index);
         }
@@ -108,7 +108,7 @@ mod tests {
             step: Box::new(Nothing),
             every_sample: true,
             reads: reads.iter().map(|&i| StorageId(i)).collect(),
-            writes: StorageId(writes),
+            writes: vec![StorageId(writes)],
             scratch_bytes: 0,
         }
     }

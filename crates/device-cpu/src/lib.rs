@@ -6,7 +6,11 @@
 //!
 //! **Invariants.** A sample's result is bitwise the same whatever batch it travelled in and whichever session ran it: every
 //! output element is accumulated in an order that depends on the operator's sizes alone. Any batch size up to the limit is
-//! legal and none is padded. `launch` allocates only when a batch is larger than any before it.
+//! legal and none is padded. `launch` allocates only when a batch is larger than any before it, and for nodes without
+//! a kernel.
+//!
+//! A node without a kernel is evaluated by its reference evaluation (`lower::evaluated`): any graph runs, and
+//! `Program::without_kernel` lists what runs slowly.
 //!
 //! An execution that is open to help posts the pieces of its large steps on a board (`board`), where idle threads take them.
 //!

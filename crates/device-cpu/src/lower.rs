@@ -2,13 +2,16 @@
 //!
 //! **Traps.** A node whose inputs do not depend on the batch runs once a batch, not once a sample; its result is shared by all
 //! samples (sample stride 0). A value that the caller is to receive is computed in place of the caller's memory, so
-//! steps write into [`Lowering::destination`], never into a storage of their own making.
+//! steps write into [`Lowering::destination`], never into a storage of their own making. A node without a kernel is evaluated
+//! (`evaluated`), and listed: a lowering that returns an error must have planned nothing but copies of the node's inputs.
 
 mod attention;
 mod conv;
 mod copy;
 mod elementwise;
 mod embedding;
+mod evaluated;
+mod gather;
 mod norm;
 mod pool;
 mod product;
@@ -27,8 +30,15 @@ use crate::memory::whole_lines;
 use crate::operand::Operand;
 use crate::plan::{Plan, PlannedStep, Step, Storage, StorageId, StorageKind};
 
-/// Why one node cannot be run on this device, and what to do instead.
+/// Why there is no kernel for a node, or why it cannot be run at all, and what to do instead.
 pub(crate) type Unsupported = String;
+
+/// A graph lowered.
+pub(crate) struct Lowered {
+    pub plan: Plan,
+    /// The nodes that are evaluated for want of a kernel.
+    pub without_kernel: Vec<UnsupportedNode>,
+}
 
 /// Arena bytes beyond which a chunk gets no further sample: what fits in a core's level-2 cache with its weights' panel.
 const CHUNK_BYTES: usize = 2 << 20;
@@ -41,13 +51,16 @@ pub(crate) fn lower(
     kernels: &'static KernelSet,
     max_batch: usize,
     device: &str,
-) -> Result<Plan, CompileError> {
+) -> Result<Lowered, CompileError> {
     check_sizes(graph)?;
     let mut lowering = Lowering::new(graph, kernels);
-    let mut unsupported = Vec::new();
+    let (mut without_kernel, mut unsupported) = (Vec::new(), Vec::new());
     for node in graph.nodes() {
-        if let Err(reason) = lowering.lower_node(node) {
-            unsupported.push(UnsupportedNode { node: node.name.clone(), operator: node.op.name(), reason });
+        let Err(reason) = lowering.lower_node(node) else { continue };
+        let named = |reason| UnsupportedNode { node: node.name.clone(), operator: node.op.name(), reason };
+        without_kernel.push(named(reason));
+        if let Err(reason) = lowering.evaluated(node) {
+            unsupported.push(named(reason));
             // What follows is still checked, so that the error lists every node the device lacks.
             for &value in &node.outputs {
                 lowering.destination(value);
@@ -58,7 +71,7 @@ pub(crate) fn lower(
         return Err(CompileError::Unsupported { device: device.to_string(), nodes: unsupported });
     }
     lowering.return_outputs();
-    lowering.finish(max_batch)
+    Ok(Lowered { plan: lowering.finish(max_batch)?, without_kernel })
 }
 
 /// Refuses values that no arena can hold, before anything is computed from their sizes: what is left is small enough for
@@ -127,6 +140,10 @@ impl<'g> Lowering<'g> {
             Op::ConvTranspose(op) => self.conv_transpose(node, op),
             Op::Binary(op) => self.binary(node, op.0),
             Op::Unary(op) => self.unary(node, op.0),
+            Op::Compare(op) => self.compare(node, op.0),
+            Op::Classify(op) => self.classify(node, *op),
+            Op::Where(_) => self.choose(node),
+            Op::Cast(op) => self.cast(node, op),
             Op::Softmax(op) => self.softmax(node, op),
             Op::LayerNorm(op) => self.layer_norm(node, op),
             Op::RmsNorm(op) => self.rms_norm(node, op),
@@ -140,11 +157,14 @@ impl<'g> Lowering<'g> {
             Op::Slice(op) => self.slice(node, op),
             Op::Split(op) => self.split(node, op),
             Op::Pad(op) => self.pad(node, op),
+            Op::Expand(_) => self.expand(node),
+            Op::Tile(op) => self.tile(node, op),
+            Op::Gather(op) => self.gather(node, op),
             Op::Reduce(op) => self.reduce(node, op),
             Op::MaxPool(op) => self.max_pool(node, op),
             Op::AveragePool(op) => self.average_pool(node, op),
             Op::GlobalAveragePool(_) => self.global_average_pool(node),
-            other => Err(format!("the operator {} has no kernel here; express it with others", other.name())),
+            other => Err(format!("the operator {} has no kernel here", other.name())),
         }
     }
 
@@ -167,6 +187,25 @@ impl<'g> Lowering<'g> {
     /// The operand of an optional input, if it is given, copied first when its elements are not in row-major order.
     pub fn optional_dense(&mut self, node: &Node, index: usize) -> Option<Operand> {
         self.optional(node, index).map(|operand| self.dense(operand))
+    }
+
+    /// Refuses a node whose input `index` is not f32.
+    pub fn only_f32(&self, node: &Node, index: usize) -> Result<(), Unsupported> {
+        let dtype = node.input(index).map_or(DType::F32, |value| self.graph.value(value).ty.dtype);
+        if dtype == DType::F32 {
+            return Ok(());
+        }
+        Err(format!("the operator {} has a kernel for f32 only here, not for {dtype}", node.op.name()))
+    }
+
+    /// The shape of one sample of a value.
+    pub fn value_shape(&self, value: Value) -> Vec<usize> {
+        self.graph.value(value).ty.shape.resolve(1)
+    }
+
+    /// Whether a value has one copy for each sample.
+    pub fn is_every_sample(&self, value: Value) -> bool {
+        self.graph.value(value).ty.shape.batch_axis().is_some()
     }
 
     /// The constant behind input `index`, if it is one.
@@ -213,11 +252,26 @@ impl<'g> Lowering<'g> {
         writes: &Operand,
         scratch_bytes: usize,
     ) {
+        self.emit_planned(step, reads, &[writes], scratch_bytes);
+    }
+
+    /// Adds a step with several results, all for each sample or all for the whole batch, that needs no scratch.
+    pub fn emit_many(&mut self, step: impl Step + 'static, reads: &[&Operand], writes: &[&Operand]) {
+        self.emit_planned(step, reads, writes, 0);
+    }
+
+    fn emit_planned(
+        &mut self,
+        step: impl Step + 'static,
+        reads: &[&Operand],
+        writes: &[&Operand],
+        scratch_bytes: usize,
+    ) {
         self.steps.push(PlannedStep {
             step: Box::new(step),
-            every_sample: writes.every_sample,
+            every_sample: writes.iter().any(|o| o.every_sample),
             reads: reads.iter().map(|o| o.storage()).collect(),
-            writes: writes.storage(),
+            writes: writes.iter().map(|o| o.storage()).collect(),
             scratch_bytes,
         });
     }

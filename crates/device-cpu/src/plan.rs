@@ -56,7 +56,7 @@ pub(crate) struct PlannedStep {
     /// Whether it repeats for every sample, or runs once.
     pub every_sample: bool,
     pub reads: Vec<StorageId>,
-    pub writes: StorageId,
+    pub writes: Vec<StorageId>,
     /// Memory it needs while it runs, whatever the batch.
     pub scratch_bytes: usize,
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use paceline_device::{BatchSizes, CompileError, CompileOptions, DeviceError, Program, Session, Signature};
+use paceline_device::{
+    BatchSizes, CompileError, CompileOptions, DeviceError, Program, Session, Signature, UnsupportedNode,
+};
 use paceline_graph::Graph;
 use paceline_graph::passes::simplify;
 
 use crate::board::Board;
 use crate::kernels::set::KernelSet;
-use crate::lower::lower;
+use crate::lower::{Lowered, lower};
 use crate::plan::Plan;
 use crate::session::CpuSession;
 
@@ -18,6 +20,7 @@ pub(crate) struct CpuProgram {
     pub batch_sizes: BatchSizes,
     pub kernels: &'static KernelSet,
     pub plan: Plan,
+    pub without_kernel: Vec<UnsupportedNode>,
     pub board: Board,
 }
 
@@ -37,12 +40,13 @@ impl CpuProgram {
         }
         let signature = Signature::of(graph);
         let max_batch = if signature.batched { options.max_batch } else { 1 };
-        let plan = lower(&simplify(graph)?, kernels, max_batch, device)?;
+        let Lowered { plan, without_kernel } = lower(&simplify(graph)?, kernels, max_batch, device)?;
         Ok(CpuProgram {
             signature,
             batch_sizes: BatchSizes::UpTo(max_batch),
             kernels,
             plan,
+            without_kernel,
             board: Board::new(),
         })
     }
@@ -55,6 +59,15 @@ impl Program for CpuProgram {
 
     fn batch_sizes(&self) -> &BatchSizes {
         &self.batch_sizes
+    }
+
+    fn without_kernel(&self) -> &[UnsupportedNode] {
+        &self.without_kernel
+    }
+
+    fn lane_bytes(&self) -> Option<usize> {
+        let samples = self.plan.chunk.min(self.batch_sizes.max());
+        Some(samples.saturating_mul(self.plan.sample_bytes).saturating_add(self.plan.once_bytes))
     }
 
     fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use paceline_device::{Batch, DeviceError, Session, View, ViewMut};
+use paceline_graph::by_type;
 
 use crate::board::Lead;
 use crate::chunk::{Chunk, Cursor};
@@ -167,17 +168,9 @@ unsafe fn address(
 }
 
 fn first_byte(view: &View<'_>) -> *const u8 {
-    match view {
-        View::F32(v) => v.as_ptr().cast(),
-        View::I64(v) => v.as_ptr().cast(),
-        View::Bool(v) => v.as_ptr().cast(),
-    }
+    by_type!(View, view, v => v.as_ptr().cast())
 }
 
 fn first_byte_mut(view: &mut ViewMut<'_>) -> *mut u8 {
-    match view {
-        ViewMut::F32(v) => v.as_mut_ptr().cast(),
-        ViewMut::I64(v) => v.as_mut_ptr().cast(),
-        ViewMut::Bool(v) => v.as_mut_ptr().cast(),
-    }
+    by_type!(ViewMut, view, v => v.as_mut_ptr().cast())
 }

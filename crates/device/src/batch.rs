@@ -1,27 +1,81 @@
 //! The requests that one execution serves: where their inputs lie and where their results go.
 
-use paceline_graph::{DType, Data};
+use paceline_graph::{DType, Data, by_type, element_types};
 use smallvec::SmallVec;
 
 use crate::{BatchError, Port, Signature};
 
-/// Elements of one input of one caller, row-major.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "the variants are the element types")]
-pub enum View<'a> {
-    F32(&'a [f32]),
-    I64(&'a [i64]),
-    Bool(&'a [bool]),
+macro_rules! views {
+    ($($variant:ident($ty:ty, $name:literal, $doc:literal),)*) => {
+        /// Elements of one input of one caller, row-major.
+        #[derive(Clone, Copy, Debug)]
+        #[allow(missing_docs, reason = "the variants are the element types")]
+        pub enum View<'a> {
+            $($variant(&'a [$ty]),)*
+        }
+
+        /// Where the rows of one output of one caller go, row-major.
+        #[derive(Debug)]
+        #[allow(missing_docs, reason = "the variants are the element types")]
+        pub enum ViewMut<'a> {
+            $($variant(&'a mut [$ty]),)*
+        }
+
+        impl<'a> View<'a> {
+            /// All elements of a tensor.
+            pub fn of(data: &'a Data) -> Self {
+                match data {
+                    $(Data::$variant(v) => View::$variant(v),)*
+                }
+            }
+
+            /// The element type.
+            pub fn dtype(&self) -> DType {
+                match self {
+                    $(View::$variant(_) => DType::$variant,)*
+                }
+            }
+
+            /// Elements `start..end`.
+            ///
+            /// # Panics
+            /// When the range lies outside.
+            pub fn slice(self, start: usize, end: usize) -> Self {
+                match self {
+                    $(View::$variant(v) => View::$variant(&v[start..end]),)*
+                }
+            }
+        }
+
+        impl<'a> ViewMut<'a> {
+            /// All elements of a tensor.
+            pub fn of(data: &'a mut Data) -> Self {
+                match data {
+                    $(Data::$variant(v) => ViewMut::$variant(v),)*
+                }
+            }
+
+            /// The element type.
+            pub fn dtype(&self) -> DType {
+                match self {
+                    $(ViewMut::$variant(_) => DType::$variant,)*
+                }
+            }
+
+            /// Elements `start..end`.
+            ///
+            /// # Panics
+            /// When the range lies outside.
+            pub fn slice(self, start: usize, end: usize) -> Self {
+                match self {
+                    $(ViewMut::$variant(v) => ViewMut::$variant(&mut v[start..end]),)*
+                }
+            }
+        }
+    };
 }
 
-/// Where the rows of one output of one caller go, row-major.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the variants are the element types")]
-pub enum ViewMut<'a> {
-    F32(&'a mut [f32]),
-    I64(&'a mut [i64]),
-    Bool(&'a mut [bool]),
-}
+element_types!(views);
 
 /// One caller's share of a batch.
 #[derive(Debug)]
@@ -126,33 +180,10 @@ fn check_port(port: &Port, samples: usize, dtype: DType, len: usize) -> Result<(
     Ok(())
 }
 
-impl<'a> View<'a> {
-    /// All elements of a tensor.
-    pub fn of(data: &'a Data) -> Self {
-        match data {
-            Data::F32(v) => View::F32(v),
-            Data::I64(v) => View::I64(v),
-            Data::Bool(v) => View::Bool(v),
-            other => unreachable!("{} tensors have no view", other.dtype()),
-        }
-    }
-
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            View::F32(_) => DType::F32,
-            View::I64(_) => DType::I64,
-            View::Bool(_) => DType::Bool,
-        }
-    }
-
+impl View<'_> {
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match self {
-            View::F32(v) => v.len(),
-            View::I64(v) => v.len(),
-            View::Bool(v) => v.len(),
-        }
+        by_type!(View, self, v => v.len())
     }
 
     /// Whether there is no element.
@@ -160,51 +191,46 @@ impl<'a> View<'a> {
         self.len() == 0
     }
 
-    /// Elements `start..end`.
+    /// The elements, copied.
+    pub fn to_data(self) -> Data {
+        by_type!(View, self, v => Data::of(v.to_vec()))
+    }
+
+    /// Appends the elements to `data`.
     ///
     /// # Panics
-    /// When the range lies outside.
-    pub fn slice(self, start: usize, end: usize) -> Self {
-        match self {
-            View::F32(v) => View::F32(&v[start..end]),
-            View::I64(v) => View::I64(&v[start..end]),
-            View::Bool(v) => View::Bool(&v[start..end]),
-        }
+    /// When the element types differ.
+    pub fn append_to(self, data: &mut Data) {
+        by_type!(
+            View, self, Data, &mut *data,
+            (v, to) => to.extend_from_slice(v),
+            else panic!("{} is not appended to {}", self.dtype(), data.dtype())
+        );
     }
 }
 
-impl<'a> ViewMut<'a> {
-    /// All elements of a tensor.
-    pub fn of(data: &'a mut Data) -> Self {
-        match data {
-            Data::F32(v) => ViewMut::F32(v),
-            Data::I64(v) => ViewMut::I64(v),
-            Data::Bool(v) => ViewMut::Bool(v),
-            other => unreachable!("{} tensors have no view", other.dtype()),
-        }
-    }
-
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            ViewMut::F32(_) => DType::F32,
-            ViewMut::I64(_) => DType::I64,
-            ViewMut::Bool(_) => DType::Bool,
-        }
-    }
-
+impl ViewMut<'_> {
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match self {
-            ViewMut::F32(v) => v.len(),
-            ViewMut::I64(v) => v.len(),
-            ViewMut::Bool(v) => v.len(),
-        }
+        by_type!(ViewMut, self, v => v.len())
     }
 
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Overwrites the elements.
+    ///
+    /// # Panics
+    /// When lengths or element types differ.
+    pub fn copy_from(&mut self, view: View<'_>) {
+        let dtype = self.dtype();
+        by_type!(
+            ViewMut, self, View, view,
+            (to, from) => to.copy_from_slice(from),
+            else panic!("{} is not copied to {dtype}", view.dtype())
+        );
     }
 }
 

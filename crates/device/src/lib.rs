@@ -44,6 +44,16 @@ pub trait Program: Send + Sync {
     /// Which batch sizes one execution may have.
     fn batch_sizes(&self) -> &BatchSizes;
 
+    /// The nodes that the device has no kernel for and evaluates instead, which is right but slow, each with the reason.
+    fn without_kernel(&self) -> &[UnsupportedNode] {
+        &[]
+    }
+
+    /// Bytes that a session takes beyond the program, at most; `None` where the device does not know.
+    fn lane_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// A new session on this program.
     fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError>;
 

@@ -268,18 +268,7 @@ fn join(parts: SmallVec<[Buffers; 1]>) -> Buffers {
     let mut parts = parts.into_iter();
     let mut joined = parts.next().unwrap_or_default();
     for part in parts {
-        joined.iter_mut().zip(part).for_each(|(all, rows)| append(all, rows));
+        joined.iter_mut().zip(part).for_each(|(all, rows)| View::of(&rows).append_to(all));
     }
     joined
-}
-
-fn append(all: &mut Data, rows: Data) {
-    match (all, rows) {
-        (Data::F32(all), Data::F32(rows)) => all.extend(rows),
-        (Data::I64(all), Data::I64(rows)) => all.extend(rows),
-        (Data::Bool(all), Data::Bool(rows)) => all.extend(rows),
-        (all, rows) => {
-            unreachable!("parts of one output have one type, not {} and {}", all.dtype(), rows.dtype())
-        }
-    }
 }

@@ -17,6 +17,8 @@ pub(crate) fn node_work(graph: &Graph, node: &Node) -> u64 {
     let window = match &node.op {
         Op::MaxPool(pool) => product(&[&pool.kernel]),
         Op::AveragePool(pool) => product(&[&pool.kernel]),
+        Op::LpPool(pool) => product(&[&pool.kernel]),
+        Op::Resize(_) | Op::GridSample(_) => 64,
         _ => 1,
     };
     (node_flops(graph, node) / 2).max(read).max(written.saturating_mul(window))
@@ -38,6 +40,17 @@ fn node_flops(graph: &Graph, node: &Node) -> u64 {
             let keys = input(1).get(1).copied().unwrap_or(0);
             product(&[&[2, keys], &input(0)]).saturating_add(product(&[&[2, keys], &output()]))
         }
+        // w [D, G * H, I], r [D, G * H, H], of which every step of every sequence takes all
+        Op::Recurrent(_) => {
+            let steps = input(0).iter().take(2).fold(2, |n: u64, &d| n.saturating_mul(d as u64));
+            steps.saturating_mul(product(&[&input(1)]).saturating_add(product(&[&input(2)])))
+        }
+        Op::Einsum(op) => {
+            let shapes: Vec<Vec<usize>> = node.inputs.iter().flatten().map(|&v| shape(graph, v)).collect();
+            product(&[&[2], &op.lengths(&shapes)])
+        }
+        // x [..., n, n]
+        Op::Det(_) => product(&[&input(0), last(&input(0))]),
         _ => 0,
     }
 }

@@ -9,6 +9,7 @@
 mod builder;
 mod dim;
 mod dtype;
+mod element;
 mod error;
 mod flops;
 mod graph;
@@ -23,13 +24,10 @@ pub mod testing;
 pub use builder::GraphBuilder;
 pub use dim::{Dim, Shape, axis_position};
 pub use dtype::DType;
+pub use element::Element;
 pub use error::{GraphError, Problem};
 pub use flops::flops;
 pub use graph::{Graph, Node, Output, Source, Value, ValueInfo, ValueType};
 pub use op::{Activation, Op};
-pub use ops::{
-    Attention, AveragePool, BatchNorm, Binary, BinaryOp, Concat, Conv, ConvTranspose, Embedding,
-    GlobalAveragePool, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Pad, Reduce, ReduceOp, Reshape,
-    RmsNorm, Slice, Softmax, Split, Transpose, Unary, UnaryOp,
-};
+pub use ops::*;
 pub use tensor::{Data, Tensor, TensorError};

@@ -1,72 +1,93 @@
 //! The operators a graph is made of. Each is defined once, in [`crate::ops`]: documentation, shape rule, reference
 //! evaluation.
 
-use crate::ops::{
-    Attention, AveragePool, BatchNorm, Binary, Concat, Conv, ConvTranspose, Embedding, GlobalAveragePool,
-    GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Operator, Pad, Reduce, Reshape, RmsNorm, Slice, Softmax,
-    Split, Transpose, Unary, UnaryOp,
-};
+use crate::ops::{self, Operator, UnaryOp};
 use crate::{Problem, Tensor, ValueType};
 
-/// What a node computes.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each variant is documented by the type it holds")]
-pub enum Op {
-    MatMul(MatMul),
-    Linear(Linear),
-    Conv(Conv),
-    ConvTranspose(ConvTranspose),
-    Binary(Binary),
-    Unary(Unary),
-    Softmax(Softmax),
-    LayerNorm(LayerNorm),
-    RmsNorm(RmsNorm),
-    BatchNorm(BatchNorm),
-    GroupNorm(GroupNorm),
-    Attention(Attention),
-    Embedding(Embedding),
-    Reshape(Reshape),
-    Transpose(Transpose),
-    Concat(Concat),
-    Slice(Slice),
-    Split(Split),
-    Pad(Pad),
-    Reduce(Reduce),
-    MaxPool(MaxPool),
-    AveragePool(AveragePool),
-    GlobalAveragePool(GlobalAveragePool),
+macro_rules! operators {
+    ($($name:ident,)*) => {
+        /// What a node computes.
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "each variant is documented by the type it holds")]
+        pub enum Op {
+            $($name(ops::$name),)*
+        }
+
+        impl Op {
+            fn operator(&self) -> &dyn Operator {
+                match self {
+                    $(Op::$name(op) => op,)*
+                }
+            }
+        }
+
+        $(
+            impl From<ops::$name> for Op {
+                fn from(op: ops::$name) -> Self {
+                    Op::$name(op)
+                }
+            }
+        )*
+    };
+}
+
+operators! {
+    MatMul,
+    Linear,
+    Conv,
+    ConvTranspose,
+    Binary,
+    Unary,
+    Compare,
+    Classify,
+    Where,
+    Cast,
+    Softmax,
+    LogSoftmax,
+    Hardmax,
+    LayerNorm,
+    RmsNorm,
+    BatchNorm,
+    GroupNorm,
+    Lrn,
+    Attention,
+    Embedding,
+    Reshape,
+    Transpose,
+    Concat,
+    Slice,
+    Split,
+    Pad,
+    Expand,
+    Tile,
+    Trilu,
+    OneHot,
+    Gather,
+    GatherElements,
+    GatherNd,
+    ScatterElements,
+    ScatterNd,
+    Reduce,
+    ArgReduce,
+    TopK,
+    Cumulative,
+    ReverseSequence,
+    MaxPool,
+    AveragePool,
+    LpPool,
+    GlobalAveragePool,
+    Resize,
+    GridSample,
+    Quantize,
+    Dequantize,
+    DynamicQuantize,
+    Recurrent,
+    Einsum,
+    Det,
 }
 
 impl Op {
-    fn operator(&self) -> &dyn Operator {
-        match self {
-            Op::MatMul(op) => op,
-            Op::Linear(op) => op,
-            Op::Conv(op) => op,
-            Op::ConvTranspose(op) => op,
-            Op::Binary(op) => op,
-            Op::Unary(op) => op,
-            Op::Softmax(op) => op,
-            Op::LayerNorm(op) => op,
-            Op::RmsNorm(op) => op,
-            Op::BatchNorm(op) => op,
-            Op::GroupNorm(op) => op,
-            Op::Attention(op) => op,
-            Op::Embedding(op) => op,
-            Op::Reshape(op) => op,
-            Op::Transpose(op) => op,
-            Op::Concat(op) => op,
-            Op::Slice(op) => op,
-            Op::Split(op) => op,
-            Op::Pad(op) => op,
-            Op::Reduce(op) => op,
-            Op::MaxPool(op) => op,
-            Op::AveragePool(op) => op,
-            Op::GlobalAveragePool(op) => op,
-        }
-    }
-
     /// The operator's name, ONNX's where it has one.
     pub fn name(&self) -> &'static str {
         self.operator().name()
@@ -85,7 +106,7 @@ impl Op {
 }
 
 /// The elementwise function that a fused operator applies last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each variant is documented by the unary operator of the same name")]
 pub enum Activation {
     Relu,
@@ -94,6 +115,10 @@ pub enum Activation {
     Silu,
     Sigmoid,
     Tanh,
+    HardSwish,
+    LeakyRelu { alpha: f32 },
+    HardSigmoid { alpha: f32, beta: f32 },
+    Clip { min: f32, max: f32 },
 }
 
 impl Activation {
@@ -106,6 +131,27 @@ impl Activation {
             Activation::Silu => UnaryOp::Silu,
             Activation::Sigmoid => UnaryOp::Sigmoid,
             Activation::Tanh => UnaryOp::Tanh,
+            Activation::HardSwish => UnaryOp::HardSwish,
+            Activation::LeakyRelu { alpha } => UnaryOp::LeakyRelu { alpha },
+            Activation::HardSigmoid { alpha, beta } => UnaryOp::HardSigmoid { alpha, beta },
+            Activation::Clip { min, max } => UnaryOp::Clip { min, max },
         }
+    }
+
+    /// The operator as an activation, if it is one.
+    pub fn of(op: UnaryOp) -> Option<Self> {
+        Some(match op {
+            UnaryOp::Relu => Activation::Relu,
+            UnaryOp::Gelu => Activation::Gelu,
+            UnaryOp::GeluTanh => Activation::GeluTanh,
+            UnaryOp::Silu => Activation::Silu,
+            UnaryOp::Sigmoid => Activation::Sigmoid,
+            UnaryOp::Tanh => Activation::Tanh,
+            UnaryOp::HardSwish => Activation::HardSwish,
+            UnaryOp::LeakyRelu { alpha } => Activation::LeakyRelu { alpha },
+            UnaryOp::HardSigmoid { alpha, beta } => Activation::HardSigmoid { alpha, beta },
+            UnaryOp::Clip { min, max } => Activation::Clip { min, max },
+            _ => return None,
+        })
     }
 }

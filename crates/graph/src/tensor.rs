@@ -1,7 +1,7 @@
 //! Owned, dense, row-major tensors.
 
-use crate::DType;
 use crate::dim::checked_elements;
+use crate::{DType, Element, by_type, element_types};
 
 /// A dense row-major tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,17 +10,33 @@ pub struct Tensor {
     data: Data,
 }
 
-/// A tensor's elements in row-major order.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Data {
-    /// Elements of [`DType::F32`].
-    F32(Vec<f32>),
-    /// Elements of [`DType::I64`].
-    I64(Vec<i64>),
-    /// Elements of [`DType::Bool`].
-    Bool(Vec<bool>),
+macro_rules! data {
+    ($($variant:ident($ty:ty, $name:literal, $doc:literal),)*) => {
+        /// A tensor's elements in row-major order.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Data {
+            $(#[doc = concat!("Elements of [`DType::", stringify!($variant), "`].")] $variant(Vec<$ty>),)*
+        }
+
+        impl Data {
+            /// The element type.
+            pub fn dtype(&self) -> DType {
+                match self {
+                    $(Data::$variant(_) => DType::$variant,)*
+                }
+            }
+
+            /// `len` zeros (`false` for booleans).
+            pub fn zeros(dtype: DType, len: usize) -> Self {
+                match dtype {
+                    $(DType::$variant => Data::$variant(vec![<$ty>::default(); len]),)*
+                }
+            }
+        }
+    };
 }
+
+element_types!(data);
 
 /// Why a tensor could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,55 +59,34 @@ pub enum TensorError {
     },
 }
 
-impl Data {
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Data::F32(_) => DType::F32,
-            Data::I64(_) => DType::I64,
-            Data::Bool(_) => DType::Bool,
+/// Conversions for the usual types only, so that `vec![1.0, 2.0]` is f32 and `vec![1, 2]` is i64 without more ado; for the
+/// others there is [`Data::of`].
+macro_rules! from_vec {
+    ($($ty:ty),*) => { $(
+        impl From<Vec<$ty>> for Data {
+            fn from(v: Vec<$ty>) -> Self {
+                Data::of(v)
+            }
         }
+    )* };
+}
+
+from_vec!(f32, i64, bool);
+
+impl Data {
+    /// Elements of any type.
+    pub fn of<T: Element>(elements: Vec<T>) -> Self {
+        T::data(elements)
     }
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match self {
-            Data::F32(v) => v.len(),
-            Data::I64(v) => v.len(),
-            Data::Bool(v) => v.len(),
-        }
+        by_type!(Data, self, v => v.len())
     }
 
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// `len` zeros (`false` for booleans).
-    pub fn zeros(dtype: DType, len: usize) -> Self {
-        match dtype {
-            DType::F32 => Data::F32(vec![0.0; len]),
-            DType::I64 => Data::I64(vec![0; len]),
-            DType::Bool => Data::Bool(vec![false; len]),
-        }
-    }
-}
-
-impl From<Vec<f32>> for Data {
-    fn from(v: Vec<f32>) -> Self {
-        Data::F32(v)
-    }
-}
-
-impl From<Vec<i64>> for Data {
-    fn from(v: Vec<i64>) -> Self {
-        Data::I64(v)
-    }
-}
-
-impl From<Vec<bool>> for Data {
-    fn from(v: Vec<bool>) -> Self {
-        Data::Bool(v)
     }
 }
 
@@ -153,28 +148,24 @@ impl Tensor {
         self.data
     }
 
+    /// The elements, when they are of this type.
+    pub fn elements<T: Element>(&self) -> Option<&[T]> {
+        T::of(&self.data)
+    }
+
     /// The elements, when they are [`DType::F32`].
     pub fn as_f32(&self) -> Option<&[f32]> {
-        match &self.data {
-            Data::F32(v) => Some(v),
-            _ => None,
-        }
+        self.elements()
     }
 
     /// The elements, when they are [`DType::I64`].
     pub fn as_i64(&self) -> Option<&[i64]> {
-        match &self.data {
-            Data::I64(v) => Some(v),
-            _ => None,
-        }
+        self.elements()
     }
 
     /// The elements, when they are [`DType::Bool`].
     pub fn as_bool(&self) -> Option<&[bool]> {
-        match &self.data {
-            Data::Bool(v) => Some(v),
-            _ => None,
-        }
+        self.elements()
     }
 
     /// The same elements under another shape of as many elements.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::{bf16, f16};
-use paceline_graph::{DType, Data, Tensor};
+use paceline_graph::{DType, Data, Element, Tensor, by_type};
 use safetensors::tensor::{Dtype, Metadata, View};
 
 use crate::StateDictError;
@@ -125,6 +125,13 @@ fn element_type(dtype: Dtype) -> Option<DType> {
     match dtype {
         Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64 => Some(DType::F32),
         Dtype::I64 => Some(DType::I64),
+        Dtype::I32 => Some(DType::I32),
+        Dtype::I16 => Some(DType::I16),
+        Dtype::I8 => Some(DType::I8),
+        Dtype::U64 => Some(DType::U64),
+        Dtype::U32 => Some(DType::U32),
+        Dtype::U16 => Some(DType::U16),
+        Dtype::U8 => Some(DType::U8),
         Dtype::BOOL => Some(DType::Bool),
         _ => None,
     }
@@ -139,6 +146,13 @@ fn elements(dtype: Dtype, bytes: &[u8]) -> Data {
         Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()).into(),
         Dtype::F64 => each(bytes, |b| narrowed(f64::from_le_bytes(b))).into(),
         Dtype::I64 => each(bytes, i64::from_le_bytes).into(),
+        Dtype::I32 => Data::of(each(bytes, i32::from_le_bytes)),
+        Dtype::I16 => Data::of(each(bytes, i16::from_le_bytes)),
+        Dtype::I8 => Data::of(each(bytes, i8::from_le_bytes)),
+        Dtype::U64 => Data::of(each(bytes, u64::from_le_bytes)),
+        Dtype::U32 => Data::of(each(bytes, u32::from_le_bytes)),
+        Dtype::U16 => Data::of(each(bytes, u16::from_le_bytes)),
+        Dtype::U8 => Data::of(bytes.to_vec()),
         Dtype::BOOL => each(bytes, |b: [u8; 1]| b[0] != 0).into(),
         _ => each(bytes, f32::from_le_bytes).into(),
     }
@@ -156,9 +170,16 @@ impl View for Written<'_> {
     fn dtype(&self) -> Dtype {
         match self.0.dtype() {
             DType::F32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
             DType::I64 => Dtype::I64,
+            DType::I32 => Dtype::I32,
+            DType::I16 => Dtype::I16,
+            DType::I8 => Dtype::I8,
+            DType::U64 => Dtype::U64,
+            DType::U32 => Dtype::U32,
+            DType::U16 => Dtype::U16,
+            DType::U8 => Dtype::U8,
             DType::Bool => Dtype::BOOL,
-            other => unreachable!("{other} has no counterpart in a file yet"),
         }
     }
 
@@ -167,12 +188,9 @@ impl View for Written<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(match self.0.data() {
-            Data::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
-            other => unreachable!("{} has no counterpart in a file yet", other.dtype()),
-        })
+        let size = self.0.dtype().size_bytes();
+        let little_end = |bits: u64| bits.to_le_bytes().into_iter().take(size);
+        Cow::Owned(by_type!(Data, self.0.data(), v => v.iter().flat_map(|x| little_end(x.bits())).collect()))
     }
 
     fn data_len(&self) -> usize {

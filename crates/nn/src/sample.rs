@@ -1,13 +1,13 @@
 //! Random inputs for a graph.
 
-use paceline_graph::{Data, Graph, Op, Tensor, TensorError};
+use paceline_graph::{Data, Element, Graph, Op, Tensor, TensorError, by_type};
 
 use crate::random::Random;
 
 /// An input tensor for each of the graph's inputs, in its order, for `batch` samples; drawn from `seed`, the same on every
 /// machine.
 ///
-/// f32 is close to standard normal. i64 are indices that every embedding of the graph has. bool hides about a quarter
+/// f32 is close to standard normal. i64 and other numbers are indices that every embedding of the graph has. bool hides about a quarter
 /// of the keys, never the first of a row: as a key-padding mask it leaves each query, causal or not, a key to see.
 ///
 /// Fails when a tensor of this size does not fit in memory.
@@ -24,7 +24,7 @@ pub fn sample_inputs(graph: &Graph, batch: usize, seed: u64) -> Result<Vec<Tenso
             Data::Bool(v) => {
                 v.iter_mut().enumerate().for_each(|(i, x)| *x = random.below(4) == 0 && i % row != 0);
             }
-            _ => {}
+            other => by_type!(Data, other, v => v.iter_mut().for_each(|x| *x = Element::from_f64(random.below(rows) as f64))),
         }
         Ok(tensor)
     });

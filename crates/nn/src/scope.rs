@@ -114,7 +114,7 @@ impl Scope<'_> {
     }
 
     /// A constant that is not a parameter.
-    pub fn constant(&mut self, name: &str, tensor: Tensor) -> Result<Value, BuildError> {
+    pub fn constant(&mut self, name: &str, tensor: impl Into<Arc<Tensor>>) -> Result<Value, BuildError> {
         Ok(self.construction.builder.constant(&join(&self.path, name), tensor)?)
     }
 

@@ -27,11 +27,12 @@
 //! `paceline tune` measures a model and writes a [`Profile`]; an engine that is [built](Builder::profile) from it has the lanes that were best,
 //! and does not measure the model again.
 //!
-//! Graphs come from the layers and models of [`nn`], or are put together from operators with
+//! Graphs come from the layers and models of [`nn`], from ONNX files ([`onnx::Model`]), or are put together from operators with
 //! [`GraphBuilder`](graph::GraphBuilder).
 
 mod device;
 mod engine;
+pub mod onnx;
 mod profiles;
 
 pub use paceline_device_cpu as cpu;

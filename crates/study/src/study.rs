@@ -259,6 +259,12 @@ impl Study {
             let prepare = || subject.workload(device, self.seed, workers::BATCH);
             let Some(workload) = prepared(name, self.workers_steps(), prepare, observer)? else { continue };
             observer(Event::Cost(&subject.cost()?));
+            if !workload.signature().batched {
+                observer(Event::Stepped { steps: self.workers_steps() });
+                let text = format!("'{name}' was left out of the suite 'workers': it has no batch axis");
+                observer(Event::Problem(&Problem::LeftOut(text)));
+                continue;
+            }
             let step = &mut |how: &str| {
                 observer(Event::Measuring { name, how });
                 observer(Event::Stepped { steps: 1 });

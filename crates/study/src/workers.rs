@@ -1,5 +1,6 @@
 //! The same requests to an engine in this process, and to one, two and four worker processes.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct WorkerSetup {
     pub device: String,
     /// Where the models' weights are, if not drawn from the seed.
     pub weights: Option<PathBuf>,
+    /// What the program of the workers makes models of that only it knows, by their names.
+    pub custom: HashMap<String, String>,
 }
 
 impl WorkerSetup {
@@ -40,9 +43,10 @@ impl WorkerSetup {
         lanes: usize,
     ) -> Result<WorkerPool, paceline_workers::BuildError> {
         let name = model.name().to_string();
-        let source = match &self.weights {
-            None => Source::Study { model: name.clone(), seed },
-            Some(path) => Source::Weights { model: name.clone(), path: path.clone() },
+        let source = match (self.custom.get(&name), &self.weights) {
+            (Some(description), _) => Source::Custom { description: description.clone() },
+            (None, None) => Source::Study { model: name.clone(), seed },
+            (None, Some(path)) => Source::Weights { model: name.clone(), path: path.clone() },
         };
         WorkerPool::builder()
             .executable(&self.executable)

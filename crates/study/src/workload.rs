@@ -128,14 +128,14 @@ impl Workload {
             let mut joined = Sample { inputs: Vec::new(), answer: Vec::new() };
             for port in 0..self.signature().inputs.len() {
                 let mut data = Data::zeros(rows[0].inputs[port].dtype(), 0);
-                rows.iter().for_each(|row| append(&mut data, View::of(row.inputs[port].data())));
+                rows.iter().for_each(|row| View::of(row.inputs[port].data()).append_to(&mut data));
                 let shape = std::iter::once(batch).chain(rows[0].inputs[port].shape()[1..].iter().copied());
                 let tensor = Tensor::new(shape.collect::<Vec<_>>(), data);
                 joined.inputs.push(tensor.map_err(|error| inputs(&self.name, error.to_string()))?);
             }
             for port in 0..self.signature().outputs.len() {
                 let mut data = Data::zeros(self.signature().outputs[port].dtype, 0);
-                rows.iter().for_each(|row| append(&mut data, View::of(&row.answer[port])));
+                rows.iter().for_each(|row| View::of(&row.answer[port]).append_to(&mut data));
                 joined.answer.push(data);
             }
             samples.push(joined);
@@ -203,21 +203,11 @@ pub(crate) fn split(batch: Vec<Tensor>, samples: usize) -> Vec<Vec<Tensor>> {
     let row = |tensor: &Tensor, index: usize| {
         let elements = tensor.len() / samples.max(1);
         let mut data = Data::zeros(tensor.dtype(), 0);
-        append(&mut data, View::of(tensor.data()).slice(index * elements, (index + 1) * elements));
+        View::of(tensor.data()).slice(index * elements, (index + 1) * elements).append_to(&mut data);
         let shape: Vec<usize> = std::iter::once(1).chain(tensor.shape()[1..].iter().copied()).collect();
         Tensor::new(shape, data).expect("a row has the elements of one sample")
     };
     (0..samples).map(|index| batch.iter().map(|tensor| row(tensor, index)).collect()).collect()
-}
-
-/// Appends elements of the same type.
-pub(crate) fn append(to: &mut Data, from: View<'_>) {
-    match (to, from) {
-        (Data::F32(to), View::F32(from)) => to.extend_from_slice(from),
-        (Data::I64(to), View::I64(from)) => to.extend_from_slice(from),
-        (Data::Bool(to), View::Bool(from)) => to.extend_from_slice(from),
-        (to, from) => unreachable!("{} is never appended to {}", from.dtype(), to.dtype()),
-    }
 }
 
 /// The outputs of one sample, given to a session by itself.

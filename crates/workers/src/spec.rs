@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use paceline_device::{CompileOptions, Device, Program};
 use paceline_engine::{Late, LoadOptions};
+use paceline_graph::Graph;
 use paceline_nn::{Model as Network, StateDict};
 use serde::{Deserialize, Serialize};
 
@@ -85,11 +86,20 @@ impl ModelSpec {
                 return Err(format!("this program knows no model '{description}'").into());
             }
         };
+        self.compile_graph(&graph, device)
+    }
+
+    /// The programs of a graph that the caller made of this source, compiled for `device`.
+    pub fn compile_graph(
+        &self,
+        graph: &Graph,
+        device: &dyn Device,
+    ) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
         let mut options = CompileOptions::default();
         if let Some(max_batch) = self.max_batch {
             options.max_batch = max_batch;
         }
-        Ok(vec![device.compile(&graph, &options)?])
+        Ok(vec![device.compile(graph, &options)?])
     }
 
     pub(crate) fn load_options(&self) -> LoadOptions {

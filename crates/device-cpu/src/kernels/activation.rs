@@ -22,6 +22,10 @@ pub(crate) unsafe fn apply<V: Vector>(activation: Option<Activation>, x: V) -> V
             Some(Activation::Silu) => math::silu(x),
             Some(Activation::Sigmoid) => math::sigmoid(x),
             Some(Activation::Tanh) => math::tanh(x),
+            Some(Activation::HardSwish) => math::hard_swish(x),
+            Some(Activation::LeakyRelu { alpha }) => math::leaky_relu(x, alpha),
+            Some(Activation::HardSigmoid { alpha, beta }) => math::hard_sigmoid(x, alpha, beta),
+            Some(Activation::Clip { min, max }) => math::clip(x, min, max),
         }
     }
 }

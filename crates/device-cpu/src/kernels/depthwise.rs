@@ -89,13 +89,29 @@ impl Depthwise {
         for (y, row) in plane.chunks_exact(self.shape.input[1]).enumerate() {
             let line =
                 &mut padded[(top + y) * self.remainders * self.columns..][..self.remainders * self.columns];
-            if self.remainders == 1 {
-                line[left..left + row.len()].copy_from_slice(row);
-                continue;
-            }
-            for (x, &value) in row.iter().enumerate() {
-                let column = left + x;
-                line[column % self.remainders * self.columns + column / self.remainders] = value;
+            match self.remainders {
+                1 => line[left..left + row.len()].copy_from_slice(row),
+                2 => {
+                    // A first value without its even neighbour, pairs, and perhaps a last one.
+                    let (even, odd) = line.split_at_mut(self.columns);
+                    let (single, pairs) = row.split_at(left % 2);
+                    odd[left / 2..].iter_mut().zip(single).for_each(|(to, &value)| *to = value);
+                    let first = left.div_ceil(2);
+                    let (pairs, last) = pairs.as_chunks::<2>();
+                    let places = even[first..].iter_mut().zip(&mut odd[first..]);
+                    for ((even, odd), &[a, b]) in places.zip(pairs) {
+                        (*even, *odd) = (a, b);
+                    }
+                    even[first + pairs.len()..].iter_mut().zip(last).for_each(|(to, &value)| *to = value);
+                }
+                remainders => {
+                    for x in 0..remainders.min(row.len()) {
+                        let (remainder, first) = ((left + x) % remainders, (left + x) / remainders);
+                        let places = line[remainder * self.columns + first..].iter_mut();
+                        let values = row[x..].iter().step_by(remainders);
+                        places.zip(values).for_each(|(to, &value)| *to = value);
+                    }
+                }
             }
         }
     }

@@ -25,6 +25,25 @@ pub(crate) unsafe fn unary<V: Vector>(op: UnaryOp, src: *const f32, dst: *mut f3
             UnaryOp::Sqrt => map!(src, dst, len, |x: V| x.sqrt()),
             UnaryOp::Erf => map!(src, dst, len, |x: V| math::erf(x)),
             UnaryOp::Neg => map!(src, dst, len, |x: V| x.neg()),
+            UnaryOp::Abs => map!(src, dst, len, |x: V| x.abs()),
+            UnaryOp::Round => map!(src, dst, len, |x: V| x.round()),
+            UnaryOp::Reciprocal => map!(src, dst, len, |x: V| V::splat(1.0).div(x)),
+            UnaryOp::Softsign => map!(src, dst, len, |x: V| x.div(x.abs().add(V::splat(1.0)))),
+            UnaryOp::HardSwish => map!(src, dst, len, |x: V| math::hard_swish(x)),
+            UnaryOp::LeakyRelu { alpha } => map!(src, dst, len, |x: V| math::leaky_relu(x, alpha)),
+            UnaryOp::HardSigmoid { alpha, beta } => {
+                map!(src, dst, len, |x: V| math::hard_sigmoid(x, alpha, beta))
+            }
+            UnaryOp::Clip { min, max } => map!(src, dst, len, |x: V| math::clip(x, min, max)),
+            UnaryOp::Swish { alpha } => {
+                map!(src, dst, len, |x: V| x.mul(math::sigmoid(x.mul(V::splat(alpha)))))
+            }
+            // Seldom met in models: one element after the other.
+            _ => {
+                for i in 0..len {
+                    *dst.add(i) = op.of(f64::from(*src.add(i))) as f32;
+                }
+            }
         }
     }
 }
@@ -63,7 +82,27 @@ pub(crate) unsafe fn binary<V: Vector>(
             BinaryOp::Sub => zip(a, b, dst, rows, len, |x: V, y| x.sub(y)),
             BinaryOp::Mul => zip(a, b, dst, rows, len, |x: V, y| x.mul(y)),
             BinaryOp::Div => zip(a, b, dst, rows, len, |x: V, y| x.div(y)),
+            BinaryOp::Max => zip(a, b, dst, rows, len, |x: V, y| x.max(y)),
+            BinaryOp::Min => zip(a, b, dst, rows, len, |x: V, y| x.neg().max(y.neg()).neg()),
+            BinaryOp::PRelu => zip(a, b, dst, rows, len, |x: V, y| V::select_gt(V::zero(), x, x.mul(y), x)),
+            // Seldom met in models: one element after the other.
+            _ => {
+                for (i, j) in (0..rows).flat_map(|i| (0..len).map(move |j| (i, j))) {
+                    *dst.add(i * len + j) = op.of(f64::from(a.at(i, j)), f64::from(b.at(i, j))) as f32;
+                }
+            }
         }
+    }
+}
+
+impl<T: Copy> RowOperand<T> {
+    /// Element `j` of row `i`.
+    ///
+    /// # Safety
+    /// It is one that the operand names.
+    unsafe fn at(&self, i: usize, j: usize) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { *self.start.add(i * self.row_stride + if self.scalar { 0 } else { j }) }
     }
 }
 
@@ -108,42 +147,12 @@ unsafe fn zip<V: Vector>(
     }
 }
 
-/// [`binary`] for integers, which wrap.
-///
-/// # Safety
-/// As for [`binary`], but for the instruction set; `op` is not [`BinaryOp::Div`].
-pub(crate) unsafe fn binary_i64(
-    op: BinaryOp,
-    a: RowOperand<i64>,
-    b: RowOperand<i64>,
-    dst: *mut i64,
-    rows: usize,
-    len: usize,
-) {
-    let f = match op {
-        BinaryOp::Add => i64::wrapping_add,
-        BinaryOp::Sub => i64::wrapping_sub,
-        BinaryOp::Mul => i64::wrapping_mul,
-        BinaryOp::Div => unreachable!("integers are not divided"),
-    };
-    let at = |operand: &RowOperand<i64>, i, j| {
-        // SAFETY: the caller's promise: the element is one that the operand names.
-        unsafe { *operand.start.add(i * operand.row_stride + if operand.scalar { 0 } else { j }) }
-    };
-    for i in 0..rows {
-        for j in 0..len {
-            // SAFETY: the caller's promise.
-            unsafe { *dst.add(i * len + j) = f(at(&a, i, j), at(&b, i, j)) };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::set::KernelSet;
 
-    const UNARY: [UnaryOp; 10] = [
+    const UNARY: [UnaryOp; 21] = [
         UnaryOp::Relu,
         UnaryOp::Gelu,
         UnaryOp::GeluTanh,
@@ -154,8 +163,28 @@ mod tests {
         UnaryOp::Sqrt,
         UnaryOp::Erf,
         UnaryOp::Neg,
+        UnaryOp::Abs,
+        UnaryOp::Round,
+        UnaryOp::Reciprocal,
+        UnaryOp::Softsign,
+        UnaryOp::HardSwish,
+        UnaryOp::LeakyRelu { alpha: 0.1 },
+        UnaryOp::HardSigmoid { alpha: 0.2, beta: 0.5 },
+        UnaryOp::Clip { min: -1.0, max: 6.0 },
+        UnaryOp::Swish { alpha: 0.5 },
+        UnaryOp::Softplus,
+        UnaryOp::Floor,
     ];
-    const BINARY: [BinaryOp; 4] = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div];
+    const BINARY: [BinaryOp; 8] = [
+        BinaryOp::Add,
+        BinaryOp::Sub,
+        BinaryOp::Mul,
+        BinaryOp::Div,
+        BinaryOp::Min,
+        BinaryOp::Max,
+        BinaryOp::PRelu,
+        BinaryOp::Pow,
+    ];
     const LENGTHS: [usize; 9] = [0, 1, 3, 15, 16, 17, 33, 100, 257];
 
     fn values(len: usize) -> Vec<f32> {
@@ -191,6 +220,7 @@ mod tests {
                 let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
                 x * (0.5 + 0.5 * u.tanh())
             }
+            other => other.of(x),
         }
     }
 
@@ -213,9 +243,15 @@ mod tests {
                         // SAFETY: one value, in place.
                         unsafe { (set.unary)(op, y.as_ptr(), y.as_mut_ptr(), 1) };
                         let want = expected(op, x);
-                        // The gate of a GELU cancels at negative arguments: right for the size of the argument.
-                        let gated = matches!(op, UnaryOp::Gelu | UnaryOp::GeluTanh);
-                        let size = if gated { f64::from(x.abs()) } else { want.abs() };
+                        // A gate cancels at negative arguments: right for the size of the argument.
+                        let gated = matches!(
+                            op,
+                            UnaryOp::Gelu
+                                | UnaryOp::GeluTanh
+                                | UnaryOp::HardSwish
+                                | UnaryOp::HardSigmoid { .. }
+                        );
+                        let size = want.abs().max(if gated { f64::from(x.abs()) } else { 0.0 });
                         let close = (f64::from(y[0]) - want).abs() <= 4e-7 * size + 1e-38
                             || y[0] == want as f32
                             || (y[0].is_nan() && want.is_nan());
@@ -261,31 +297,19 @@ mod tests {
                                     BinaryOp::Sub => x - y,
                                     BinaryOp::Mul => x * y,
                                     BinaryOp::Div => x / y,
+                                    other => other.of(f64::from(x), f64::from(y)) as f32,
                                 });
                             }
                         }
                         want.push(7.0);
+                        if matches!(op, BinaryOp::Min | BinaryOp::Max) {
+                            // Of two zeros of different sign either may be chosen.
+                            y.iter_mut().chain(&mut want).for_each(|x| *x += 0.0);
+                        }
                         assert_eq!(bits(&y), bits(&want), "{op:?} on {}, {rows} x {len}", set.isa);
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn integers_wrap() {
-        let (a, b) = ([i64::MAX, 2, -3, 4], [1, i64::MAX]);
-        let x = RowOperand { start: a.as_ptr(), row_stride: 2, scalar: false };
-        let y = RowOperand { start: b.as_ptr(), row_stride: 1, scalar: true };
-        for (op, want) in [
-            (BinaryOp::Add, [i64::MIN, 3, i64::MAX - 3, i64::MIN + 3]),
-            (BinaryOp::Sub, [i64::MAX - 1, 1, i64::MAX - 1, 5 + i64::MIN]),
-            (BinaryOp::Mul, [i64::MAX, 2, i64::MIN + 3, -4]),
-        ] {
-            let mut got = [0; 4];
-            // SAFETY: two rows of two elements.
-            unsafe { binary_i64(op, x, y, got.as_mut_ptr(), 2, 2) };
-            assert_eq!(got, want, "{op:?}");
         }
     }
 }

@@ -128,5 +128,45 @@ pub(crate) unsafe fn gelu_tanh<V: Vector>(x: V) -> V {
     }
 }
 
+/// `x * max(0, min(1, x / 6 + 1 / 2))`.
+///
+/// # Safety
+/// As for [`exp`].
+#[inline(always)]
+pub(crate) unsafe fn hard_swish<V: Vector>(x: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { x.mul(hard_sigmoid(x, 1.0 / 6.0, 0.5)) }
+}
+
+/// `max(0, min(1, alpha * x + beta))`; NaN stays.
+///
+/// # Safety
+/// As for [`exp`].
+#[inline(always)]
+pub(crate) unsafe fn hard_sigmoid<V: Vector>(x: V, alpha: f32, beta: f32) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { clip(x.mul_add(V::splat(alpha), V::splat(beta)), 0.0, 1.0) }
+}
+
+/// `x`, or `alpha * x` where `x < 0`.
+///
+/// # Safety
+/// As for [`exp`].
+#[inline(always)]
+pub(crate) unsafe fn leaky_relu<V: Vector>(x: V, alpha: f32) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { V::select_gt(V::zero(), x, x.mul(V::splat(alpha)), x) }
+}
+
+/// `x`, at least `min` and then at most `max`; NaN stays.
+///
+/// # Safety
+/// As for [`exp`].
+#[inline(always)]
+pub(crate) unsafe fn clip<V: Vector>(x: V, min: f32, max: f32) -> V {
+    // SAFETY: the caller's promise; the bounds are numbers.
+    unsafe { x.at_least(V::splat(min)).at_most(V::splat(max)) }
+}
+
 #[cfg(test)]
 mod tests;

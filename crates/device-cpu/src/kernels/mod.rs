@@ -25,4 +25,5 @@ pub(crate) mod softmax;
 #[cfg(test)]
 mod test_values;
 mod tile;
+pub(crate) mod typed;
 pub(crate) mod vector;

@@ -1,11 +1,11 @@
-//! Means, sums and largest elements along one axis.
+//! Means, sums, and largest and smallest elements along one axis.
 
 use super::row::{fold, load_up_to, store_up_to};
 use super::vector::Vector;
 use paceline_graph::ReduceOp;
 
 /// Reduces the middle axis of values `[outer, len, inner]` to `[outer, inner]`. Of no elements the mean is NaN, the sum
-/// 0 and the largest `-inf`.
+/// 0, the largest `-inf` and the smallest `inf`; `op` is one of these.
 ///
 /// # Safety
 /// `outer * len * inner` values are readable at `src`, `outer * inner` writable at `dst`, the two apart. The machine
@@ -28,6 +28,11 @@ pub(crate) unsafe fn reduce<V: Vector>(
                 along(src, dst, sizes, zero, |a, b| a.add(b), |v| v.reduce_add(), mean)
             }
             ReduceOp::Max => along(src, dst, sizes, lowest, |a, b| a.max(b), |v| v.reduce_max(), |v| v),
+            ReduceOp::Min => {
+                let smaller = |a: V, b: V| a.neg().max(b.neg()).neg();
+                along(src, dst, sizes, lowest.neg(), smaller, |v| -v.neg().reduce_max(), |v| v)
+            }
+            other => unreachable!("{other:?} has no kernel"),
         }
     }
 }
@@ -89,7 +94,7 @@ mod tests {
             for len in [0, 1, 3, 15, 16, 17, 33, 100, 257, 4099] {
                 for inner in [0, 1, 2, 16, 19] {
                     let x: Vec<f32> = (0..2 * len * inner).map(|i| (i as f32 * 1.3).sin() + 5.0).collect();
-                    for op in [ReduceOp::Mean, ReduceOp::Sum, ReduceOp::Max] {
+                    for op in [ReduceOp::Mean, ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min] {
                         let y = reduce_of(set, op, &x, (2, len, inner));
                         for (at, &got) in y.iter().enumerate() {
                             let (i, j) = (at / inner, at % inner);
@@ -98,8 +103,11 @@ mod tests {
                                 ReduceOp::Mean => slice.sum::<f64>() / len as f64,
                                 ReduceOp::Sum => slice.sum(),
                                 ReduceOp::Max => slice.fold(f64::NEG_INFINITY, f64::max),
+                                ReduceOp::Min => slice.fold(f64::INFINITY, f64::min),
+                                other => unreachable!("{other:?} has no kernel"),
                             };
-                            let tolerance = if op == ReduceOp::Max { 0.0 } else { 5e-6 * want };
+                            let chosen = matches!(op, ReduceOp::Max | ReduceOp::Min);
+                            let tolerance = if chosen { 0.0 } else { 5e-6 * want };
                             let close = (f64::from(got) - want).abs() <= tolerance || f64::from(got) == want;
                             let what = format!("{op:?} on {} of {len} x {inner}", set.isa);
                             assert!(close || (got.is_nan() && want.is_nan()), "{what}: {got}, not {want}");

@@ -12,6 +12,10 @@ use crate::plan::{Frame, Slot, Step};
 
 impl Lowering<'_> {
     pub fn conv(&mut self, node: &Node, op: &Conv) -> Result<(), Unsupported> {
+        self.only_f32(node, 0)?;
+        if op.stride.len() > 2 {
+            return Err("convolutions over three axes have no kernel here".into());
+        }
         let weight = self.constant_weight(node)?;
         let x = self.dense_input(node, 0);
         let shape = ConvShape {
@@ -40,6 +44,9 @@ impl Lowering<'_> {
     }
 
     pub fn conv_transpose(&mut self, node: &Node, op: &ConvTranspose) -> Result<(), Unsupported> {
+        if op.stride.len() > 1 {
+            return Err("transposed convolutions over several axes have no kernel here".into());
+        }
         let weight = self.constant_weight(node)?;
         let x = self.dense_input(node, 0);
         let shape = ConvTransposeShape {

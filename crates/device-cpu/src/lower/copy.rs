@@ -1,6 +1,6 @@
 //! Operators that move elements: most become views; the others become copies.
 
-use paceline_graph::{Concat, DType, Node, Pad, Slice, Split, Transpose, axis_position};
+use paceline_graph::{Concat, DType, Node, Pad, PadMode, Slice, Split, Tile, Transpose, axis_position};
 
 use super::{Lowering, Unsupported};
 use crate::kernels::copy::{Plane, copy};
@@ -59,11 +59,11 @@ impl Lowering<'_> {
 
     pub fn pad(&mut self, node: &Node, op: &Pad) -> Result<(), Unsupported> {
         let x = self.input(node, 0);
+        let (DType::F32, PadMode::Constant(value)) = (x.dtype, op.mode) else {
+            return Err(format!("Pad is for constants of f32 here, got {:?} of {}", op.mode, x.dtype));
+        };
         let y = self.destination(node.outputs[0]);
-        if x.dtype != DType::F32 {
-            return Err(format!("Pad is for f32 here, got {}", x.dtype));
-        }
-        let fill = Fill { slot: y.slot, per_sample: y.elements(), value: op.value };
+        let fill = Fill { slot: y.slot, per_sample: y.elements(), value: value as f32 };
         self.emit(fill, &[], &y, 0);
         let inside =
             op.pads.iter().enumerate().fold(y.clone(), |inside, (axis, &(before, _))| {
@@ -73,15 +73,35 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    pub fn expand(&mut self, node: &Node) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        let value = node.outputs[0];
+        let (shape, every_sample) = (self.value_shape(value), self.is_every_sample(value));
+        let strides = x.broadcast_strides(&shape);
+        self.set_view(value, Operand { shape, strides, every_sample, ..x });
+        Ok(())
+    }
+
+    pub fn tile(&mut self, node: &Node, op: &Tile) -> Result<(), Unsupported> {
+        let x = self.input(node, 0);
+        let y = self.destination(node.outputs[0]);
+        // Each axis as two: how often, and its own length.
+        let interleaved = |a: &[usize], b: &[usize]| -> Vec<usize> {
+            a.iter().zip(b).flat_map(|(&a, &b)| [a, b]).collect()
+        };
+        let shape = interleaved(&op.repeats, &x.shape);
+        let from =
+            Operand { strides: interleaved(&vec![0; x.rank()], &x.strides), shape: shape.clone(), ..x };
+        let to = y.reshaped(&shape).expect("a storage is dense");
+        self.copy(&from, &to);
+        Ok(())
+    }
+
     /// Copies every element of `from` to the same place in `to`.
     pub fn copy(&mut self, from: &Operand, to: &Operand) {
         let nd = Nd::new(&to.shape, [&from.strides, &to.strides], [from.sample_stride, to.sample_stride]);
         let copy = Copy { nd, element_bytes: to.dtype.size_bytes(), from: from.slot, to: to.slot };
         self.emit(copy, &[from], to, 0);
-    }
-
-    fn value_shape(&self, value: paceline_graph::Value) -> Vec<usize> {
-        self.graph.value(value).ty.shape.resolve(1)
     }
 }
 
@@ -103,6 +123,7 @@ impl Step for Copy {
         unsafe {
             match self.element_bytes {
                 1 => self.planes::<u8>(frame, |plane, from, to| copy(plane, from, to)),
+                2 => self.planes::<u16>(frame, |plane, from, to| copy(plane, from, to)),
                 4 => self.planes::<f32>(frame, |plane, from, to| (frame.kernels.copy_f32)(plane, from, to)),
                 8 => self.planes::<u64>(frame, |plane, from, to| copy(plane, from, to)),
                 other => unreachable!("no element type has {other} bytes"),

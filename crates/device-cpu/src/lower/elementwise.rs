@@ -1,31 +1,66 @@
-//! Functions of one and of two elements.
+//! Functions of one and of two elements, comparisons, choices and conversions.
 
-use paceline_graph::{BinaryOp, DType, Node, UnaryOp};
+use paceline_graph::{BinaryOp, Cast, Classify, CompareOp, DType, Node, UnaryOp, by_dtype};
 
 use super::{Lowering, Unsupported};
-use crate::kernels::elementwise::{RowOperand, binary_i64};
+use crate::kernels::elementwise::RowOperand;
+use crate::kernels::typed::{self, Elements};
 use crate::nd::{Nd, Run};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
 
 impl Lowering<'_> {
     pub fn unary(&mut self, node: &Node, op: UnaryOp) -> Result<(), Unsupported> {
+        self.each(node, Each::Unary(op))
+    }
+
+    pub fn cast(&mut self, node: &Node, op: &Cast) -> Result<(), Unsupported> {
+        self.each(node, Each::Cast(op.to))
+    }
+
+    pub fn classify(&mut self, node: &Node, class: Classify) -> Result<(), Unsupported> {
+        self.each(node, Each::Classify(class))
+    }
+
+    fn each(&mut self, node: &Node, function: Each) -> Result<(), Unsupported> {
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
-        self.emit(Unary { op, per_sample: x.elements(), x: x.slot, y: y.slot }, &[&x], &y, 0);
+        let step = EachStep { function, dtype: x.dtype, per_sample: x.elements(), x: x.slot, y: y.slot };
+        self.emit(step, &[&x], &y, 0);
         Ok(())
     }
 
     pub fn binary(&mut self, node: &Node, op: BinaryOp) -> Result<(), Unsupported> {
         let (a, b) = (self.input(node, 0), self.input(node, 1));
+        if a.dtype != DType::F32 {
+            return self.pairs(node, Pair::Binary(op));
+        }
         let y = self.destination(node.outputs[0]);
         let (a, b) = (self.runs_along(a, &y), self.runs_along(b, &y));
-        let nd = Nd::new(
-            &y.shape,
-            [&a.broadcast_strides(&y.shape), &b.broadcast_strides(&y.shape), &y.strides],
-            [a.sample_stride, b.sample_stride, y.sample_stride],
-        );
-        self.emit(Binary { op, dtype: y.dtype, nd, a: a.slot, b: b.slot, y: y.slot }, &[&a, &b], &y, 0);
+        let step = Binary { op, nd: nest([&a, &b, &y]), a: a.slot, b: b.slot, y: y.slot };
+        self.emit(step, &[&a, &b], &y, 0);
+        Ok(())
+    }
+
+    pub fn compare(&mut self, node: &Node, op: CompareOp) -> Result<(), Unsupported> {
+        self.pairs(node, Pair::Compare(op))
+    }
+
+    fn pairs(&mut self, node: &Node, function: Pair) -> Result<(), Unsupported> {
+        let (a, b) = (self.input(node, 0), self.input(node, 1));
+        let y = self.destination(node.outputs[0]);
+        let slots = [a.slot, b.slot, y.slot];
+        let step = PairStep { function, dtype: a.dtype, nd: nest([&a, &b, &y]), slots };
+        self.emit(step, &[&a, &b], &y, 0);
+        Ok(())
+    }
+
+    pub fn choose(&mut self, node: &Node) -> Result<(), Unsupported> {
+        let [condition, a, b] = [0, 1, 2].map(|index| self.input(node, index));
+        let y = self.destination(node.outputs[0]);
+        let slots = [condition.slot, a.slot, b.slot, y.slot];
+        let step = ChooseStep { dtype: y.dtype, nd: nest([&condition, &a, &b, &y]), slots };
+        self.emit(step, &[&condition, &a, &b], &y, 0);
         Ok(())
     }
 
@@ -36,30 +71,127 @@ impl Lowering<'_> {
     }
 }
 
-struct Unary {
-    op: UnaryOp,
+/// The loop nest over the last operand, to which the others are broadcast.
+fn nest<const K: usize>(operands: [&Operand; K]) -> Nd<K> {
+    let shape = &operands[K - 1].shape;
+    let strides = operands.map(|operand| operand.broadcast_strides(shape));
+    Nd::new(
+        shape,
+        strides.each_ref().map(|strides| &strides[..]),
+        operands.map(|operand| operand.sample_stride),
+    )
+}
+
+/// A function of one element.
+#[derive(Clone, Copy)]
+enum Each {
+    Unary(UnaryOp),
+    Cast(DType),
+    Classify(Classify),
+}
+
+struct EachStep {
+    function: Each,
+    /// The element type of `x`.
+    dtype: DType,
     per_sample: usize,
     x: Slot,
     y: Slot,
 }
 
-impl Step for Unary {
+impl Step for EachStep {
     unsafe fn run(&self, frame: &Frame<'_>) {
-        // SAFETY: both operands are dense and have this many elements a sample.
+        let len = self.per_sample * frame.samples;
+        // SAFETY: both operands are dense and have this many elements, of the types that the graph says.
         unsafe {
-            (frame.kernels.unary)(
-                self.op,
-                frame.at(self.x, 0),
-                frame.at(self.y, 0),
-                self.per_sample * frame.samples,
-            )
+            match (self.function, self.dtype) {
+                (Each::Unary(op), DType::F32) => {
+                    (frame.kernels.unary)(op, frame.at(self.x, 0), frame.at(self.y, 0), len);
+                }
+                (Each::Unary(op), dtype) => by_dtype!(dtype, T => {
+                    typed::unary::<T>(op, frame.at(self.x, 0), frame.at(self.y, 0), len);
+                }),
+                (Each::Cast(to), from) => by_dtype!(from, A => by_dtype!(to, R => {
+                    typed::cast::<A, R>(frame.at(self.x, 0), frame.at(self.y, 0), len);
+                })),
+                (Each::Classify(class), dtype) => by_dtype!(dtype, T => {
+                    typed::classify::<T>(class, frame.at(self.x, 0), frame.at(self.y, 0), len);
+                }),
+            }
         }
     }
 }
 
+/// A function of two elements of one type, which is not f32 where arithmetic is meant.
+#[derive(Clone, Copy)]
+enum Pair {
+    Binary(BinaryOp),
+    Compare(CompareOp),
+}
+
+struct PairStep {
+    function: Pair,
+    /// The element type of the operands.
+    dtype: DType,
+    nd: Nd<3>,
+    /// a, b, y.
+    slots: [Slot; 3],
+}
+
+impl Step for PairStep {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: the loop nest stays inside the operands, which have the types that the graph says.
+        by_dtype!(self.dtype, T => self.nd.for_each_run(frame.samples, |run| unsafe {
+            let [a, b] = [0, 1].map(|k| elements::<T, 3>(frame, self.slots[k], &run, k));
+            match self.function {
+                Pair::Binary(op) => typed::binary(op, a, b, place(frame, self.slots[2], &run), run.length),
+                Pair::Compare(op) => typed::compare(op, a, b, place(frame, self.slots[2], &run), run.length),
+            }
+        }));
+    }
+}
+
+/// A choice by a condition.
+struct ChooseStep {
+    /// The element type of what is chosen from.
+    dtype: DType,
+    nd: Nd<4>,
+    /// condition, a, b, y.
+    slots: [Slot; 4],
+}
+
+impl Step for ChooseStep {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: the loop nest stays inside the operands, which have the types that the graph says.
+        by_dtype!(self.dtype, T => self.nd.for_each_run(frame.samples, |run| unsafe {
+            let condition = elements::<bool, 4>(frame, self.slots[0], &run, 0);
+            let [a, b] = [1, 2].map(|k| elements::<T, 4>(frame, self.slots[k], &run, k));
+            typed::choose(condition, a, b, place(frame, self.slots[3], &run), run.length);
+        }));
+    }
+}
+
+/// The elements of operand `k` of a run.
+///
+/// # Safety
+/// The slot is that operand's, its elements are of type `T`, and the run stays inside it.
+unsafe fn elements<T, const K: usize>(frame: &Frame<'_>, slot: Slot, run: &Run<K>, k: usize) -> Elements<T> {
+    // SAFETY: the caller's promise.
+    Elements { start: unsafe { frame.at::<T>(slot, run.offsets[k]) }.cast_const(), stride: run.strides[k] }
+}
+
+/// Where the results of a run, the last operand, go, and the distance between them.
+///
+/// # Safety
+/// As for [`elements`].
+unsafe fn place<T, const K: usize>(frame: &Frame<'_>, slot: Slot, run: &Run<K>) -> (*mut T, usize) {
+    // SAFETY: the caller's promise.
+    (unsafe { frame.at(slot, run.offsets[K - 1]) }, run.strides[K - 1])
+}
+
+/// A function of two f32 elements.
 struct Binary {
     op: BinaryOp,
-    dtype: DType,
     nd: Nd<3>,
     a: Slot,
     b: Slot,
@@ -68,43 +200,20 @@ struct Binary {
 
 impl Step for Binary {
     unsafe fn run(&self, frame: &Frame<'_>) {
-        match self.dtype {
+        // As one row, or, where an operand has gaps between its elements, as rows of one.
+        self.nd.for_each_run(frame.samples, |Run { offsets, length, strides }| {
+            let as_rows = strides[..2].iter().any(|&stride| stride > 1) || strides[2] != 1;
+            let (rows, len) = if as_rows { (length, 1) } else { (1, length) };
             // SAFETY: the loop nest stays inside the operands.
-            DType::I64 => self.nd.for_each_run(frame.samples, |run| unsafe {
-                self.run_along(frame, run, |a, b, y, rows, len| binary_i64(self.op, a, b, y, rows, len))
-            }),
-            // SAFETY: as above.
-            _ => self.nd.for_each_run(frame.samples, |run| unsafe {
-                self.run_along(frame, run, |a, b, y, rows, len| {
-                    (frame.kernels.binary)(self.op, a, b, y, rows, len)
-                })
-            }),
-        }
-    }
-}
-
-impl Binary {
-    /// Applies a kernel to one run: as one row, or, where an operand has gaps between its elements, as rows of one.
-    ///
-    /// # Safety
-    /// The operands hold elements of type `T`, and the run stays inside them.
-    unsafe fn run_along<T>(
-        &self,
-        frame: &Frame<'_>,
-        run: Run<3>,
-        kernel: impl Fn(RowOperand<T>, RowOperand<T>, *mut T, usize, usize),
-    ) {
-        let Run { offsets, length, strides } = run;
-        let as_rows = strides[..2].iter().any(|&stride| stride > 1) || strides[2] != 1;
-        let operand = |slot, index: usize| RowOperand {
-            // SAFETY: the run stays inside the operand.
-            start: unsafe { frame.at::<T>(slot, offsets[index]) }.cast_const(),
-            row_stride: if as_rows { strides[index] } else { 0 },
-            scalar: strides[index] == 0 || as_rows,
-        };
-        // SAFETY: as above.
-        let y = unsafe { frame.at::<T>(self.y, offsets[2]) };
-        let (rows, len) = if as_rows { (length, 1) } else { (1, length) };
-        kernel(operand(self.a, 0), operand(self.b, 1), y, rows, len);
+            unsafe {
+                let operand = |slot, index: usize| RowOperand {
+                    start: frame.at::<f32>(slot, offsets[index]).cast_const(),
+                    row_stride: if as_rows { strides[index] } else { 0 },
+                    scalar: strides[index] == 0 || as_rows,
+                };
+                let y = frame.at(self.y, offsets[2]);
+                (frame.kernels.binary)(self.op, operand(self.a, 0), operand(self.b, 1), y, rows, len);
+            }
+        });
     }
 }

@@ -9,6 +9,7 @@ use crate::plan::{Frame, Slot, Step};
 
 impl Lowering<'_> {
     pub fn softmax(&mut self, node: &Node, op: &Softmax) -> Result<(), Unsupported> {
+        self.only_f32(node, 0)?;
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
         let sizes = around(&x.shape, axis_index(op.axis, x.rank()), 1);

@@ -9,6 +9,10 @@ use crate::operand::Operand;
 
 impl Lowering<'_> {
     pub fn max_pool(&mut self, node: &Node, op: &MaxPool) -> Result<(), Unsupported> {
+        self.only_f32(node, 0)?;
+        if op.kernel.len() > 2 || op.indices {
+            return Err("pooling over three axes, or with indices, has no kernel here".into());
+        }
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
         let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
@@ -22,10 +26,12 @@ impl Lowering<'_> {
     }
 
     pub fn average_pool(&mut self, node: &Node, op: &AveragePool) -> Result<(), Unsupported> {
+        if op.kernel.len() > 2 || (op.ceil && op.count_include_pad) {
+            return Err("pooling over three axes, or over the padded end, has no kernel here".into());
+        }
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
-        let dilation = vec![1; op.kernel.len()];
-        let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &dilation);
+        let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
         let planes = x.shape[0] * x.shape[1];
         let count_include_pad = op.count_include_pad;
         let step = rows_step(x.slot, y.slot, move |frame, x, y| {

@@ -47,6 +47,7 @@ impl Lowering<'_> {
     }
 
     pub fn matmul(&mut self, node: &Node) -> Result<(), Unsupported> {
+        self.only_f32(node, 0)?;
         let a = self.contiguous_rows(node, 0);
         let b = self.input(node, 1);
         let y = self.destination(node.outputs[0]);

@@ -1,6 +1,6 @@
 //! Reductions.
 
-use paceline_graph::{Node, Reduce};
+use paceline_graph::{Node, Reduce, ReduceOp};
 
 use super::copy::axis_index;
 use super::norm::{around, rows_step};
@@ -8,6 +8,10 @@ use super::{Lowering, Unsupported};
 
 impl Lowering<'_> {
     pub fn reduce(&mut self, node: &Node, op: &Reduce) -> Result<(), Unsupported> {
+        self.only_f32(node, 0)?;
+        if !matches!(op.op, ReduceOp::Mean | ReduceOp::Sum | ReduceOp::Max | ReduceOp::Min) {
+            return Err(format!("{} has no kernel here", node.op.name()));
+        }
         let x = self.input(node, 0);
         let mut axes: Vec<usize> = op.axes.iter().map(|&axis| axis_index(axis, x.rank())).collect();
         axes.sort_unstable();
@@ -35,6 +39,6 @@ impl Lowering<'_> {
     pub fn global_average_pool(&mut self, node: &Node) -> Result<(), Unsupported> {
         let spatial = self.input(node, 0).rank() - 2;
         let axes = (2..2 + spatial as isize).collect();
-        self.reduce(node, &Reduce { op: paceline_graph::ReduceOp::Mean, axes, keep_dims: true })
+        self.reduce(node, &Reduce { op: ReduceOp::Mean, axes, keep_dims: true })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use paceline_graph::by_type;
+
 use crate::View;
 
-/// How far an f32 result may lie from the expected one: `absolute + relative * |expected|`. NaN must meet NaN, and an infinity
+/// How far a result of floating-point numbers may lie from the expected one: `absolute + relative * |expected|`. NaN must meet NaN, and an infinity
 /// the same infinity. Elements of other types must be equal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
@@ -30,13 +32,16 @@ impl Tolerance {
 
     /// Whether `got` is near enough to `expected`.
     pub fn accepts(self, expected: f32, got: f32) -> bool {
+        self.accepts_f64(f64::from(expected), f64::from(got))
+    }
+
+    fn accepts_f64(self, expected: f64, got: f64) -> bool {
         if expected.is_nan() || got.is_nan() {
             return expected.is_nan() && got.is_nan();
         }
         if self == Self::EXACT || expected.is_infinite() || got.is_infinite() {
             return expected.to_bits() == got.to_bits();
         }
-        let (expected, got) = (f64::from(expected), f64::from(got));
         let allowed = f64::from(self.absolute) + f64::from(self.relative) * expected.abs();
         (expected - got).abs() <= allowed
     }
@@ -51,9 +56,14 @@ impl Tolerance {
             (View::F32(e), View::F32(g)) => {
                 first(e, g, |e, g| self.accepts(e, g), |v| format!("{v:e} ({:#010x})", v.to_bits()))
             }
-            (View::I64(e), View::I64(g)) => first(e, g, |e, g| e == g, |v| v.to_string()),
-            (View::Bool(e), View::Bool(g)) => first(e, g, |e, g| e == g, |v| v.to_string()),
-            (e, g) => panic!("results of types {} and {} cannot be compared", e.dtype(), g.dtype()),
+            (View::F64(e), View::F64(g)) => {
+                first(e, g, |e, g| self.accepts_f64(e, g), |v| format!("{v:e} ({:#018x})", v.to_bits()))
+            }
+            (e, g) => by_type!(
+                View, e, View, g,
+                (e, g) => first(e, g, |e, g| e == g, |v| format!("{v:?}")),
+                else panic!("results of types {} and {} cannot be compared", e.dtype(), g.dtype())
+            ),
         }
     }
 }

@@ -3,16 +3,45 @@
 
 use std::ops::Range;
 
-use paceline_graph::{DType, Data, Tensor};
+use paceline_graph::{DType, Data, Element, Tensor, by_type, element_types};
 
 use crate::{Batch, Part, Port, Session, Signature, View, ViewMut, execute};
 
 /// Elements before and after every buffer. Odd, so that a buffer begins off every vector's boundary.
 const MARGIN: usize = 19;
 
-/// What outputs hold before an execution. A NaN that no arithmetic makes, so that an element left alone is noticed.
-const UNWRITTEN_F32: f32 = f32::from_bits(0x7fed_cba9);
-const UNWRITTEN_I64: i64 = -0x0123_4567_89ab_cdef;
+/// What outputs hold before an execution: a pattern that is unlikely to be a result, so that an element left alone is
+/// noticed, or, with `filling`, its complement.
+trait Pattern: Element {
+    fn unwritten(filling: bool) -> Self;
+}
+
+macro_rules! patterns {
+    ($($variant:ident($ty:tt, $name:literal, $doc:literal),)*) => {
+        $(
+            impl Pattern for $ty {
+                fn unwritten(filling: bool) -> Self {
+                    patterns! { @of $ty, filling }
+                }
+            }
+        )*
+    };
+    (@of bool, $filling:ident) => { $filling };
+    // NaNs that no arithmetic makes.
+    (@of f32, $filling:ident) => { f32::from_bits(if $filling { 0x7fed_cba9 } else { 0x7feb_cda9 }) };
+    (@of f64, $filling:ident) => { f64::from_bits(if $filling { 0x7ffe_dcba_9876_5432 } else { 0x7ffe_dcab_8976_5432 }) };
+    (@of $ty:tt, $filling:ident) => {
+        Self::from_integer(if $filling { -0x0123_4567_89ab_cdef } else { 0x0123_4567_89ab_cdee })
+    };
+}
+
+element_types!(patterns);
+
+/// Whether every pattern of such elements is a plausible result, so that only executions with both fillings tell that one
+/// was left alone.
+pub(super) fn hides_unwritten(dtype: DType) -> bool {
+    dtype.size_bytes() < 4
+}
 
 /// Samples of one part: a range of those of the example.
 pub(super) type Span = Range<usize>;
@@ -33,27 +62,20 @@ struct Buffers {
 struct Guarded {
     data: Data,
     len: usize,
-    unwritten_bool: bool,
+    filling: bool,
 }
 
 impl Execution {
-    /// One part a span, its samples taken from `inputs`. Boolean outputs, whose every pattern is a result, are filled with
-    /// `unwritten_bool`: a device must be tried with both.
-    pub(super) fn new(
-        signature: &Signature,
-        inputs: &[Tensor],
-        spans: &[Span],
-        unwritten_bool: bool,
-    ) -> Self {
+    /// One part a span, its samples taken from `inputs`. Outputs of small elements, whose every
+    /// pattern may be a result, are filled in two ways: a device must be tried with both.
+    pub(super) fn new(signature: &Signature, inputs: &[Tensor], spans: &[Span], filling: bool) -> Self {
         let of = |span: &Span| Buffers {
             samples: span.len(),
             inputs: (signature.inputs.iter().zip(inputs))
-                .map(|(port, tensor)| {
-                    Guarded::holding(rows(View::of(tensor.data()), port, span), unwritten_bool)
-                })
+                .map(|(port, tensor)| Guarded::holding(rows(View::of(tensor.data()), port, span), filling))
                 .collect(),
             outputs: (signature.outputs.iter())
-                .map(|port| Guarded::unwritten(port.dtype, port.elements * span.len(), unwritten_bool))
+                .map(|port| Guarded::unwritten(port.dtype, port.elements * span.len(), filling))
                 .collect(),
         };
         Execution { parts: spans.iter().map(of).collect() }
@@ -106,7 +128,7 @@ impl Execution {
     /// Whether no output was touched.
     pub(super) fn is_untouched(&self) -> bool {
         self.parts.iter().flat_map(|part| &part.outputs).all(|output| {
-            let unwritten = Guarded::unwritten(output.data.dtype(), output.len, output.unwritten_bool);
+            let unwritten = Guarded::unwritten(output.data.dtype(), output.len, output.filling);
             same_bits(&output.data, &unwritten.data)
         })
     }
@@ -129,24 +151,16 @@ pub(super) fn rows<'a>(all: View<'a>, port: &Port, span: &Span) -> View<'a> {
 
 impl Guarded {
     /// Elements of an input, the margins full of what must not be read.
-    fn holding(view: View<'_>, unwritten_bool: bool) -> Self {
-        let data = match view {
-            View::F32(v) => Data::F32(surrounded(v, f32::NAN)),
-            View::I64(v) => Data::I64(surrounded(v, i64::MIN)),
-            View::Bool(v) => Data::Bool(surrounded(v, unwritten_bool)),
-        };
-        Guarded { data, len: view.len(), unwritten_bool }
+    fn holding(view: View<'_>, filling: bool) -> Self {
+        let data = by_type!(View, view, v => Data::of(surrounded(v, Pattern::unwritten(filling))));
+        Guarded { data, len: view.len(), filling }
     }
 
-    fn unwritten(dtype: DType, len: usize, unwritten_bool: bool) -> Self {
+    fn unwritten(dtype: DType, len: usize, filling: bool) -> Self {
         let full = len + 2 * MARGIN;
-        let data = match dtype {
-            DType::F32 => Data::F32(vec![UNWRITTEN_F32; full]),
-            DType::I64 => Data::I64(vec![UNWRITTEN_I64; full]),
-            DType::Bool => Data::Bool(vec![unwritten_bool; full]),
-            other => unreachable!("{other} tensors have no view"),
-        };
-        Guarded { data, len, unwritten_bool }
+        let mut data = Data::zeros(dtype, full);
+        by_type!(Data, &mut data, v => v.fill(Pattern::unwritten(filling)));
+        Guarded { data, len, filling }
     }
 
     fn view(&self) -> View<'_> {
@@ -154,45 +168,32 @@ impl Guarded {
     }
 
     fn view_mut(&mut self) -> ViewMut<'_> {
-        let inner = MARGIN..MARGIN + self.len;
-        match &mut self.data {
-            Data::F32(v) => ViewMut::F32(&mut v[inner]),
-            Data::I64(v) => ViewMut::I64(&mut v[inner]),
-            Data::Bool(v) => ViewMut::Bool(&mut v[inner]),
-            other => unreachable!("{} tensors have no view", other.dtype()),
-        }
+        ViewMut::of(&mut self.data).slice(MARGIN, MARGIN + self.len)
     }
 
     fn is_unwritten(&self, index: usize) -> bool {
-        match &self.data {
-            Data::F32(v) => v[index].to_bits() == UNWRITTEN_F32.to_bits(),
-            Data::I64(v) => v[index] == UNWRITTEN_I64,
-            Data::Bool(v) => v[index] == self.unwritten_bool,
-            other => unreachable!("{} tensors have no view", other.dtype()),
-        }
+        by_type!(Data, &self.data, v => is_pattern(v[index], self.filling))
     }
 
     fn margins_are_intact(&self) -> bool {
         (0..MARGIN).chain(MARGIN + self.len..self.data.len()).all(|index| self.is_unwritten(index))
     }
 
-    /// The first element that still holds the pattern; for booleans the comparison with both fillings tells.
+    /// The first element that still holds the pattern; for small elements the comparison with both fillings tells.
     fn first_unwritten(&self) -> Option<usize> {
-        if self.data.dtype() == DType::Bool {
+        if hides_unwritten(self.data.dtype()) {
             return None;
         }
         (0..self.len).find(|index| self.is_unwritten(MARGIN + index))
     }
 
     fn into_data(self) -> Data {
-        let end = MARGIN + self.len;
-        match self.data {
-            Data::F32(v) => v[MARGIN..end].to_vec().into(),
-            Data::I64(v) => v[MARGIN..end].to_vec().into(),
-            Data::Bool(v) => v[MARGIN..end].to_vec().into(),
-            other => unreachable!("{} tensors have no view", other.dtype()),
-        }
+        self.view().to_data()
     }
+}
+
+fn is_pattern<T: Pattern>(element: T, filling: bool) -> bool {
+    element.bits() == T::unwritten(filling).bits()
 }
 
 fn surrounded<T: Copy>(inner: &[T], margin: T) -> Vec<T> {
@@ -201,10 +202,7 @@ fn surrounded<T: Copy>(inner: &[T], margin: T) -> Vec<T> {
 }
 
 fn same_bits(a: &Data, b: &Data) -> bool {
-    match (a, b) {
-        (Data::F32(a), Data::F32(b)) => a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits())),
-        _ => a == b,
-    }
+    by_type!(Data, a, Data, b, (a, b) => a.iter().map(|v| v.bits()).eq(b.iter().map(|v| v.bits())), else false)
 }
 
 #[cfg(test)]
@@ -231,6 +229,7 @@ mod tests {
                         ViewMut::F32(v) => v[..len].fill(f32::NAN),
                         ViewMut::I64(v) => v[..len].fill(7),
                         ViewMut::Bool(v) => v[..len].fill(true),
+                        other => unreachable!("no port is of {}", other.dtype()),
                     }
                 }
             }

@@ -7,7 +7,7 @@ use paceline_graph::{Data, Graph, Tensor, reference};
 
 use crate::{
     Batch, BatchSizes, CompileError, CompileOptions, Device, DeviceError, DeviceInfo, Program, Session,
-    Signature, View, ViewMut,
+    Signature, View,
 };
 
 /// The reference interpreter as a device.
@@ -86,12 +86,7 @@ fn gather(signature: &Signature, batch: &Batch<'_>) -> Vec<Tensor> {
     let join = |(index, port): (usize, &crate::Port)| {
         let mut data = Data::zeros(port.dtype, 0);
         for part in batch.parts() {
-            match (&mut data, part.inputs[index]) {
-                (Data::F32(to), View::F32(from)) => to.extend_from_slice(from),
-                (Data::I64(to), View::I64(from)) => to.extend_from_slice(from),
-                (Data::Bool(to), View::Bool(from)) => to.extend_from_slice(from),
-                _ => unreachable!("the batch has been checked"),
-            }
+            part.inputs[index].append_to(&mut data);
         }
         let samples = signature.batched.then_some(batch.samples());
         let shape: Vec<usize> = samples.into_iter().chain(port.shape.iter().copied()).collect();
@@ -106,12 +101,7 @@ fn scatter(outputs: &[Tensor], batch: &mut Batch<'_>) {
     for part in batch.parts_mut() {
         for ((tensor, to), start) in outputs.iter().zip(&mut part.outputs).zip(&mut written) {
             let end = *start + to.len();
-            match (tensor.data(), to) {
-                (Data::F32(from), ViewMut::F32(to)) => to.copy_from_slice(&from[*start..end]),
-                (Data::I64(from), ViewMut::I64(to)) => to.copy_from_slice(&from[*start..end]),
-                (Data::Bool(from), ViewMut::Bool(to)) => to.copy_from_slice(&from[*start..end]),
-                _ => unreachable!("the batch has been checked"),
-            }
+            to.copy_from(View::of(tensor.data()).slice(*start, end));
             *start = end;
         }
     }

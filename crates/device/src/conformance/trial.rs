@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use paceline_graph::{DType, Data, Tensor};
+use paceline_graph::{Data, Element, Tensor, by_type};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::execution::{Execution, Span, rows};
+use super::execution::{Execution, Span, hides_unwritten, rows};
 use super::{Case, Example, Options, Tolerance};
 use crate::{Program, Session, View, execute};
 
@@ -61,7 +61,7 @@ impl<'a> Trial<'a> {
             let results = self.execution(std::slice::from_ref(&span)).run(&mut *session, signature);
             let results = results.map_err(|message| self.context(std::slice::from_ref(&span), &message))?;
             self.compare_with_reference(std::slice::from_ref(&span), &results)?;
-            alone.iter_mut().zip(&results[0]).for_each(|(all, one)| append(all, one));
+            alone.iter_mut().zip(&results[0]).for_each(|(all, one)| View::of(one).append_to(all));
         }
         self.alone = alone;
         Ok(())
@@ -69,7 +69,7 @@ impl<'a> Trial<'a> {
 
     /// Every batch size, each in a session of its own.
     pub(super) fn batches(&self) -> Result<(), String> {
-        let fillings = if self.has_bool_output() { &[false, true][..] } else { &[false] };
+        let fillings = if self.hides_unwritten_output() { &[false, true][..] } else { &[false] };
         for size in BATCHES.into_iter().filter(|&size| size <= self.largest()) {
             for &filling in fillings {
                 let first = (self.samples - size) / 2;
@@ -130,7 +130,7 @@ impl<'a> Trial<'a> {
                 for sample in span.clone().filter(|&s| clean(&(s..s + 1))) {
                     let row = sample - span.start..sample + 1 - span.start;
                     let ports = signature.outputs.iter().zip(outputs);
-                    kept.push(ports.map(|(port, all)| owned(rows(View::of(all), port, &row))).collect());
+                    kept.push(ports.map(|(port, all)| rows(View::of(all), port, &row).to_data()).collect());
                     kept_spans.push(sample..sample + 1);
                 }
             }
@@ -314,8 +314,8 @@ impl<'a> Trial<'a> {
         format!("seed {seed}, a batch of {samples} with samples {spans:?} of {of}: {message}")
     }
 
-    fn has_bool_output(&self) -> bool {
-        self.case.signature().outputs.iter().any(|port| port.dtype == DType::Bool)
+    fn hides_unwritten_output(&self) -> bool {
+        self.case.signature().outputs.iter().any(|port| hides_unwritten(port.dtype))
     }
 }
 
@@ -334,29 +334,15 @@ fn random_spans(rng: &mut impl Rng, samples: usize, most: usize) -> Vec<Span> {
 
 /// Overwrites elements with what must not spread.
 fn spoil(tensor: &mut Tensor, start: usize, len: usize, variant: usize) {
+    let end = start + len;
     match tensor.data_mut() {
         Data::F32(v) => {
-            v[start..start + len].fill([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38][variant % 4]);
+            v[start..end].fill([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38][variant % 4]);
         }
-        Data::I64(v) => v[start..start + len].fill([i64::MIN, -1, i64::MAX][variant % 3]),
-        Data::Bool(v) => v[start..start + len].fill(variant.is_multiple_of(2)),
-        other => unreachable!("{} tensors have no view", other.dtype()),
-    }
-}
-
-fn append(to: &mut Data, from: &Data) {
-    match (to, from) {
-        (Data::F32(to), Data::F32(from)) => to.extend_from_slice(from),
-        (Data::I64(to), Data::I64(from)) => to.extend_from_slice(from),
-        (Data::Bool(to), Data::Bool(from)) => to.extend_from_slice(from),
-        _ => unreachable!("an output keeps its type"),
-    }
-}
-
-fn owned(view: View<'_>) -> Data {
-    match view {
-        View::F32(v) => v.to_vec().into(),
-        View::I64(v) => v.to_vec().into(),
-        View::Bool(v) => v.to_vec().into(),
+        Data::I64(v) => v[start..end].fill([i64::MIN, -1, i64::MAX][variant % 3]),
+        Data::Bool(v) => v[start..end].fill(variant.is_multiple_of(2)),
+        other => {
+            by_type!(Data, other, v => v[start..end].fill(Element::from_f64([f64::MAX, -1.0, f64::NAN][variant % 3])))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How the elements of an input are drawn.
 
-use paceline_graph::{DType, Data};
+use paceline_graph::{DType, Data, Element, by_type};
 use rand::Rng;
 
 /// How the elements of one input are drawn, each sample from a stream of its own.
@@ -12,6 +12,8 @@ pub enum Values {
     OneOf(&'static [f32]),
     /// i64, evenly from the first to the last, both included.
     Integers(i64, i64),
+    /// Numbers of any type, whole ones evenly from the first to the last, both included.
+    Whole(DType, i32, i32),
     /// bool, true with this probability.
     Chance(f64),
     /// bool, true from a random place of the sample to its end: a key-padding mask, from all keys to none.
@@ -48,7 +50,8 @@ impl Values {
         match dtype {
             DType::I64 => Values::Integers(0, 3),
             DType::Bool => Values::Chance(0.5),
-            _ => Values::Uniform(-2.0, 2.0),
+            DType::F32 => Values::Uniform(-2.0, 2.0),
+            other => Values::Whole(other, if other.is_signed() { -3 } else { 0 }, 3),
         }
     }
 
@@ -57,6 +60,7 @@ impl Values {
         match self {
             Values::Uniform(..) | Values::OneOf(_) => DType::F32,
             Values::Integers(..) => DType::I64,
+            Values::Whole(dtype, ..) => *dtype,
             Values::Chance(_) | Values::Tail => DType::Bool,
         }
     }
@@ -72,6 +76,12 @@ impl Values {
             }
             (&Values::Integers(low, high), Data::I64(v)) => {
                 v.extend((0..len).map(|_| rng.random_range(low..=high)));
+            }
+            (&Values::Whole(dtype, low, high), into) if into.dtype() == dtype => {
+                for _ in 0..len {
+                    let number = f64::from(rng.random_range(low..=high));
+                    by_type!(Data, &mut *into, v => v.push(Element::from_f64(number)));
+                }
             }
             (&Values::Chance(chance), Data::Bool(v)) => v.extend((0..len).map(|_| rng.random_bool(chance))),
             (Values::Tail, Data::Bool(v)) => {

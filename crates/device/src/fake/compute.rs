@@ -1,5 +1,7 @@
 //! What a fake execution writes: `2x + 1`, so that a test can tell whose rows came back.
 
+use paceline_graph::{Element, by_type};
+
 use crate::{Batch, View, ViewMut};
 
 /// Output `o` of a part is `2x + 1` over input `o` (over the last input, where there are fewer), repeated or cut within each
@@ -32,17 +34,13 @@ pub(super) fn first(view: &View<'_>) -> f64 {
 }
 
 fn element(view: &View<'_>, index: usize) -> f64 {
-    match view {
-        View::F32(v) => f64::from(v[index]),
-        View::I64(v) => v[index] as f64,
-        View::Bool(v) => f64::from(u8::from(v[index])),
-    }
+    by_type!(View, view, v => v[index].to_f64())
 }
 
 fn fill(view: &mut ViewMut<'_>, value: impl Fn(usize) -> f64) {
-    match view {
-        ViewMut::F32(v) => v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) as f32),
-        ViewMut::I64(v) => v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) as i64),
-        ViewMut::Bool(v) => v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) > 1.0),
+    if let ViewMut::Bool(v) = view {
+        v.iter_mut().enumerate().for_each(|(i, y)| *y = value(i) > 1.0);
+    } else {
+        by_type!(ViewMut, view, v => v.iter_mut().enumerate().for_each(|(i, y)| *y = Element::from_f64(value(i))));
     }
 }

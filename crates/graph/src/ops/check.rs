@@ -56,6 +56,39 @@ impl<'a, const R: usize, const O: usize> Arguments<'a, R, O> {
         Ok(arguments)
     }
 
+    /// The same, for an operator whose inputs are all f32 or all f64.
+    pub fn floats(
+        types: &[Option<&'a ValueType>],
+        required: [&'static str; R],
+        optional: [&'static str; O],
+    ) -> Result<Self, Problem> {
+        Self::alike(types, required, optional, "f32 or f64, one type for all", DType::is_float)
+    }
+
+    /// The same, for an operator whose inputs are all of one type of numbers.
+    pub fn numbers(
+        types: &[Option<&'a ValueType>],
+        required: [&'static str; R],
+        optional: [&'static str; O],
+    ) -> Result<Self, Problem> {
+        Self::alike(types, required, optional, "numbers, one type for all", |dtype| dtype != DType::Bool)
+    }
+
+    fn alike(
+        types: &[Option<&'a ValueType>],
+        required: [&'static str; R],
+        optional: [&'static str; O],
+        expected: &str,
+        accepts: impl Fn(DType) -> bool,
+    ) -> Result<Self, Problem> {
+        let arguments = Self::new(types, required, optional)?;
+        let first = arguments.required[0].dtype;
+        let alike = accepts(first) && arguments.given().all(|(_, ty)| ty.dtype == first);
+        let names: Vec<&str> = arguments.given().map(|(name, _)| name).collect();
+        arguments.expect(alike, || format!("{} of {expected}", names.join(", ")))?;
+        Ok(arguments)
+    }
+
     /// A problem with these inputs.
     pub fn problem(&self, expected: impl Into<String>) -> Problem {
         Problem::new(expected, self.to_string())
@@ -69,6 +102,18 @@ impl<'a, const R: usize, const O: usize> Arguments<'a, R, O> {
     /// Passes if `ty` has the element type `dtype`.
     pub fn dtype(&self, name: &str, ty: &ValueType, dtype: DType) -> Result<(), Problem> {
         self.expect(ty.dtype == dtype, || format!("{name} of {dtype}"))
+    }
+
+    /// Passes if `ty` has the element type i64 or i32.
+    pub fn indices(&self, name: &str, ty: &ValueType) -> Result<(), Problem> {
+        self.expect(matches!(ty.dtype, DType::I64 | DType::I32), || format!("{name} of i64 or i32"))
+    }
+
+    /// Passes if at most one of the axes depends on the batch.
+    pub fn one_batch(&self, dims: &[Dim]) -> Result<(), Problem> {
+        self.expect(dims.iter().filter(|d| d.is_batch()).count() <= 1, || {
+            "a result in which at most one axis depends on the batch".into()
+        })
     }
 
     /// Passes if `ty` is left out or has exactly these axes.

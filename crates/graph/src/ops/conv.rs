@@ -2,19 +2,19 @@
 
 use super::Operator;
 use super::check::{Arguments, fixed};
-use super::elementwise::activate;
 use super::index::elements;
-use super::operands::{f32s, optional_f32s, rounded, sum, tensor};
+use super::operands::{f32s, integer_result, integers, optional, optional_f32s, reals, rounded, sum, tensor};
+use super::unary::activate;
 use super::window::{Windows, counts, covered, image};
 use crate::{Activation, DType, Dim, Problem, Tensor, ValueType};
 
-/// Convolution over one or two spatial axes (cross-correlation, as everywhere in the field):
+/// Convolution over one to three spatial axes (cross-correlation, as everywhere in the field):
 /// `activation(conv(x, weight) + bias + residual)`.
 ///
-/// Inputs: `x [N, C, L]` or `[N, C, H, W]`, `weight [M, C / groups, kernel...]`, optional `bias [M]`, optional `residual` of the
-/// output's shape. Output: `[N, M, ...]`, each spatial axis of length
+/// Inputs: `x [N, C, L]`, `[N, C, H, W]` or `[N, C, D, H, W]`, `weight [M, C / groups, kernel...]`, optional `bias [M]`, optional
+/// `residual` of the output's shape; all f32, or all of one integer type, without activation, whose sums wrap. Output: `[N, M, ...]`, each spatial axis of length
 /// `(length + begin + end - dilation * (kernel - 1) - 1) / stride + 1`. Source: ONNX Conv-11, torch.nn.Conv1d, Conv2d.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// Step between windows, one a spatial axis.
     pub stride: Vec<usize>,
@@ -41,12 +41,12 @@ impl Conv {
     }
 }
 
-/// Transposed convolution over one spatial axis: `activation(conv_transpose(x, weight) + bias)`.
+/// Transposed convolution over one to three spatial axes: `activation(conv_transpose(x, weight) + bias)`.
 ///
-/// Inputs: `x [N, C, L]`, `weight [C, M / groups, kernel]`, optional `bias [M]`. Output: `[N, M, length]` of length
-/// `(L - 1) * stride - begin - end + dilation * (kernel - 1) + output_padding + 1`. Source: ONNX ConvTranspose-11,
-/// torch.nn.ConvTranspose1d.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Inputs: `x [N, C, L]`, `[N, C, H, W]` or `[N, C, D, H, W]`, `weight [C, M / groups, kernel...]`, optional `bias [M]`. Output:
+/// `[N, M, ...]`, each spatial axis of length `(L - 1) * stride - begin - end + dilation * (kernel - 1) + output_padding + 1`. Source: ONNX ConvTranspose-11,
+/// torch.nn.ConvTranspose1d, ConvTranspose2d.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConvTranspose {
     /// Step between windows in the output, one a spatial axis.
     pub stride: Vec<usize>,
@@ -107,7 +107,10 @@ impl Operator for Conv {
     }
 
     fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        let arguments = Arguments::<2, 2>::f32(inputs, ["x", "weight"], ["bias", "residual"])?;
+        let arguments = Arguments::<2, 2>::numbers(inputs, ["x", "weight"], ["bias", "residual"])?;
+        let dtype = arguments.required[0].dtype;
+        let plain = self.activation.is_none() && dtype != DType::F64;
+        arguments.expect(dtype == DType::F32 || plain, || "f32, or integers without an activation".into())?;
         let [bias, residual] = arguments.optional;
         let (samples, channels, lengths) = image(&arguments, self.stride.len())?;
         let (out, inner, kernel) = weight_lengths(&arguments, lengths.len())?;
@@ -123,13 +126,11 @@ impl Operator for Conv {
             [samples, channels].into_iter().chain(counts.into_iter().map(Dim::Fixed)).collect();
         arguments.shape("bias", bias, &[channels], "weight")?;
         arguments.shape("residual", residual, &dims, "the output")?;
-        Ok(vec![ValueType::new(DType::F32, dims)])
+        Ok(vec![ValueType::new(dtype, dims)])
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
         let (x_shape, weight_shape) = (tensor(inputs, 0).shape(), tensor(inputs, 1).shape());
-        let (x, weight) = (f32s(inputs, 0), f32s(inputs, 1));
-        let (bias, residual) = (optional_f32s(inputs, 2), optional_f32s(inputs, 3));
         let [samples, out, counts @ ..] = &outputs[0][..] else {
             unreachable!("the shape rule gives three axes")
         };
@@ -137,23 +138,39 @@ impl Operator for Conv {
         let windows = Windows::new(kernel, &self.stride, &self.padding, &self.dilation).expect("as in infer");
         let windows = covered(&windows, &x_shape[2..], counts);
         let (length, taps) = (elements(&x_shape[2..]), elements(kernel));
-        let mut values = Vec::new();
-        for n in 0..*samples {
-            for m in 0..*out {
-                let first = n * x_shape[1] + m / (out / self.groups) * inner;
-                for window in &windows {
-                    let products = (0..*inner).flat_map(|c| {
-                        let x = &x[(first + c) * length..][..length];
-                        let weight = &weight[(m * inner + c) * taps..][..taps];
-                        window.iter().map(move |&(tap, i)| f64::from(x[i]) * f64::from(weight[tap]))
-                    });
-                    let bias = bias.map_or(0.0, |bias| f64::from(bias[m]));
-                    let residual = residual.map_or(0.0, |residual| f64::from(residual[values.len()]));
-                    values.push(activate(self.activation, sum(products) + bias + residual));
-                }
-            }
-        }
-        vec![rounded(&outputs[0], values)]
+        // For each element of the output its channel, and the places in x and in the weight of what is multiplied.
+        let terms = (0..samples * out).flat_map(|plane| {
+            let m = plane % out;
+            let first = plane / out * x_shape[1] + m / (out / self.groups) * inner;
+            windows.iter().map(move |window| {
+                let terms = (0..*inner).flat_map(move |c| {
+                    let (x, weight) = ((first + c) * length, (m * inner + c) * taps);
+                    window.iter().map(move |&(tap, i)| (x + i, weight + tap))
+                });
+                (m, terms)
+            })
+        });
+        let x = tensor(inputs, 0);
+        vec![if x.dtype() == DType::F32 {
+            let (x, weight) = (reals(x), reals(tensor(inputs, 1)));
+            let (bias, residual) = (optional_f32s(inputs, 2), optional_f32s(inputs, 3));
+            let values = terms.enumerate().map(|(at, (m, terms))| {
+                let product = sum(terms.map(|(i, j)| x[i] * weight[j]));
+                let bias = bias.map_or(0.0, |bias| f64::from(bias[m]));
+                let residual = residual.map_or(0.0, |residual| f64::from(residual[at]));
+                activate(self.activation, product + bias + residual)
+            });
+            rounded(&outputs[0], values)
+        } else {
+            let (dtype, x, weight) = (x.dtype(), integers(x), integers(tensor(inputs, 1)));
+            let (bias, residual) = (optional(inputs, 2).map(integers), optional(inputs, 3).map(integers));
+            let values = terms.enumerate().map(|(at, (m, terms))| {
+                let product = terms.fold(0i128, |sum, (i, j)| sum.wrapping_add(x[i].wrapping_mul(weight[j])));
+                let bias = bias.as_ref().map_or(0, |bias| bias[m]);
+                product.wrapping_add(bias + residual.as_ref().map_or(0, |residual| residual[at]))
+            });
+            integer_result(dtype, &outputs[0], values)
+        }]
     }
 }
 
@@ -163,10 +180,10 @@ impl ConvTranspose {
         Windows::new(kernel, &self.stride, &self.padding, &self.dilation)
     }
 
-    /// The length of the output; `None` when it is not at least 1, or overflows.
-    fn length(&self, windows: Windows, length: usize) -> Option<usize> {
+    /// The length of an axis of the output; `None` when it is not at least 1, or overflows.
+    fn length(&self, windows: Windows, length: usize, output_padding: usize) -> Option<usize> {
         let whole = length.checked_sub(1)?.checked_mul(windows.stride)?.checked_add(windows.reach()?)?;
-        let whole = whole.checked_add(self.output_padding[0])?;
+        let whole = whole.checked_add(output_padding)?;
         whole.checked_sub(windows.padding.0)?.checked_sub(windows.padding.1).filter(|&length| length > 0)
     }
 }
@@ -179,66 +196,75 @@ impl Operator for ConvTranspose {
     fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
         let arguments = Arguments::<2, 1>::f32(inputs, ["x", "weight"], ["bias"])?;
         let [bias] = arguments.optional;
-        if self.stride.len() != 1 || self.output_padding.len() != 1 {
+        if self.output_padding.len() != self.stride.len() {
             let got = format!("strides {:?}, output paddings {:?}", self.stride, self.output_padding);
-            return Err(Problem::new("one spatial axis: one stride and one output padding", got));
+            return Err(Problem::new("one stride and one output padding for each spatial axis", got));
         }
-        let (samples, channels, lengths) = image(&arguments, 1)?;
-        let (weight_channels, each, kernel) = weight_lengths(&arguments, 1)?;
+        let (samples, channels, lengths) = image(&arguments, self.stride.len())?;
+        let (weight_channels, each, kernel) = weight_lengths(&arguments, lengths.len())?;
         check_groups(&arguments, self.groups, channels, "x")?;
         arguments.expect(weight_channels == channels, || {
-            format!("weight [{channels}, M / groups, kernel] to match x")
+            format!("weight [{channels}, M / groups, kernel...] to match x")
         })?;
-        let [windows] = self.windows(&kernel)?[..] else { unreachable!("there is one stride") };
-        if self.output_padding[0] >= windows.stride.max(windows.dilation) {
-            return Err(Problem::new(
-                "an output padding smaller than the stride or the dilation",
-                format!(
-                    "output padding {}, stride {}, dilation {}",
-                    self.output_padding[0], windows.stride, windows.dilation
-                ),
-            ));
+        let windows = self.windows(&kernel)?;
+        for (windows, &padding) in windows.iter().zip(&self.output_padding) {
+            if padding >= windows.stride.max(windows.dilation) {
+                return Err(Problem::new(
+                    "an output padding smaller than the stride or the dilation",
+                    format!(
+                        "output padding {padding}, stride {}, dilation {}",
+                        windows.stride, windows.dilation
+                    ),
+                ));
+            }
         }
-        let sizes = (each.checked_mul(self.groups), self.length(windows, lengths[0]));
-        let (Some(out), Some(length)) = sizes else {
+        let out_lengths: Option<Vec<usize>> = windows
+            .iter()
+            .zip(lengths.iter().zip(&self.output_padding))
+            .map(|(&windows, (&length, &padding))| self.length(windows, length, padding))
+            .collect();
+        let (Some(out), Some(out_lengths)) = (each.checked_mul(self.groups), out_lengths) else {
             let got = format!("{self:?} of {arguments}");
             return Err(Problem::new(
-                "an output whose channels and length, of at least 1, fit in memory",
+                "an output whose channels and lengths, of at least 1, fit in memory",
                 got,
             ));
         };
         let out = Dim::Fixed(out);
         arguments.shape("bias", bias, &[out], "weight and groups")?;
-        Ok(vec![ValueType::new(DType::F32, [samples, out, Dim::Fixed(length)])])
+        let dims: Vec<Dim> =
+            [samples, out].into_iter().chain(out_lengths.into_iter().map(Dim::Fixed)).collect();
+        Ok(vec![ValueType::new(DType::F32, dims)])
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        let [_, channels, length] = *tensor(inputs, 0).shape() else {
+        let [_, channels, lengths @ ..] = tensor(inputs, 0).shape() else {
             unreachable!("the shape rule checks x")
         };
-        let [_, each, taps] = *tensor(inputs, 1).shape() else {
+        let [_, each, kernel @ ..] = tensor(inputs, 1).shape() else {
             unreachable!("the shape rule checks weight")
         };
-        let [samples, out, out_length] = outputs[0][..] else {
+        let [samples, out, out_lengths @ ..] = &outputs[0][..] else {
             unreachable!("the shape rule gives three axes")
         };
         let (x, weight, bias) = (f32s(inputs, 0), f32s(inputs, 1), optional_f32s(inputs, 2));
-        let windows = covered(&self.windows(&[taps]).expect("as in infer"), &[out_length], &[length]);
+        let windows = covered(&self.windows(kernel).expect("as in infer"), out_lengths, lengths);
+        let (length, out_length, taps) = (elements(lengths), elements(out_lengths), elements(kernel));
         let inner = channels / self.groups;
         let mut values = Vec::new();
-        for n in 0..samples {
-            for m in 0..out {
-                let mut row = vec![bias.map_or(0.0, |bias| f64::from(bias[m])); out_length];
+        for n in 0..*samples {
+            for m in 0..*out {
+                let mut plane = vec![bias.map_or(0.0, |bias| f64::from(bias[m])); out_length];
                 let group = m / each;
                 for c in group * inner..(group + 1) * inner {
                     for (i, window) in windows.iter().enumerate() {
                         let x = f64::from(x[(n * channels + c) * length + i]);
                         for &(tap, o) in window {
-                            row[o] += x * f64::from(weight[(c * each + m % each) * taps + tap]);
+                            plane[o] += x * f64::from(weight[(c * each + m % each) * taps + tap]);
                         }
                     }
                 }
-                values.extend(row.into_iter().map(|v| activate(self.activation, v)));
+                values.extend(plane.into_iter().map(|v| activate(self.activation, v)));
             }
         }
         vec![rounded(&outputs[0], values)]

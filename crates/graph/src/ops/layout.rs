@@ -4,7 +4,7 @@ use super::Operator;
 use super::check::{Arguments, fixed};
 use super::index::{elements, offsets, position, strides};
 use super::operands::{result, tensor};
-use crate::{DType, Data, Dim, Problem, Shape, Tensor, ValueType};
+use crate::{Data, Dim, Element, Problem, Shape, Tensor, ValueType, by_type};
 
 /// The same elements in row-major order under another shape. Elements of different samples stay apart: what comes before
 /// the batch axis must have the same number of elements in both shapes.
@@ -50,32 +50,62 @@ pub struct Split {
     pub sizes: Vec<usize>,
 }
 
-/// Adds elements before and after the axes of an f32 tensor; the batch axis takes none.
+/// Adds elements before and after the axes; the batch axis takes none.
+///
+/// Input: any type. Source: ONNX Pad-25, torch.nn.functional.pad.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pad {
     /// Elements added before and after each axis.
     pub pads: Vec<(usize, usize)>,
     /// What the added elements are.
-    pub value: f32,
+    pub mode: PadMode,
+}
+
+/// What the elements are that [`Pad`] adds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PadMode {
+    /// This number, towards zero for integers; whether it is not 0 for booleans.
+    Constant(f64),
+    /// The first or last element of the axis.
+    Edge,
+    /// The elements of the axis mirrored at its first or last element, which is not repeated: at most one less than it has.
+    Reflect,
+    /// The elements of the axis as if it were closed to a ring.
+    Wrap,
+}
+
+impl PadMode {
+    /// Which element of an axis of this length lies `place` elements behind the beginning of the padded axis; `None` for a constant.
+    fn source(self, place: usize, before: usize, length: usize) -> Option<usize> {
+        let inside = place as i128 - before as i128;
+        let last = length as i128 - 1;
+        let source = match self {
+            _ if (0..=last).contains(&inside) => inside,
+            PadMode::Constant(_) => return None,
+            PadMode::Edge => inside.clamp(0, last),
+            PadMode::Reflect if last == 0 => 0,
+            PadMode::Reflect => {
+                let around = inside.rem_euclid(2 * last);
+                around.min(2 * last - around)
+            }
+            PadMode::Wrap => inside.rem_euclid(last + 1),
+        };
+        Some(source as usize)
+    }
 }
 
 /// The element at each of `offsets`, in order.
 fn gather(data: &Data, offsets: &[usize]) -> Data {
-    match data {
-        Data::F32(v) => offsets.iter().map(|&i| v[i]).collect::<Vec<_>>().into(),
-        Data::I64(v) => offsets.iter().map(|&i| v[i]).collect::<Vec<_>>().into(),
-        Data::Bool(v) => offsets.iter().map(|&i| v[i]).collect::<Vec<_>>().into(),
-    }
+    by_type!(Data, data, v => Data::of(offsets.iter().map(|&i| v[i]).collect()))
 }
 
 /// Writes the elements of `data`, in order, to `offsets` of `to`, which has the same element type.
 fn scatter(data: &Data, to: &mut Data, offsets: &[usize]) {
-    match (data, to) {
-        (Data::F32(v), Data::F32(to)) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
-        (Data::I64(v), Data::I64(to)) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
-        (Data::Bool(v), Data::Bool(to)) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
-        _ => unreachable!("the shape rule checks that the element types are equal"),
-    }
+    by_type!(
+        Data, data, Data, to,
+        (v, to) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
+        else unreachable!("the shape rule checks that the element types are equal")
+    );
 }
 
 /// The elements of `x` that lie in a box of shape `shape` which starts at `start` along `axis` and takes each `step`th
@@ -285,31 +315,43 @@ impl Operator for Pad {
     }
 
     fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
-        let dims = arguments.required[0].shape.dims();
-        let problem =
-            |expected: &str| Problem::new(expected, format!("pads {:?} for {arguments}", self.pads));
+        let arguments = Arguments::<1>::new(inputs, ["x"], [])?;
+        let [x] = arguments.required;
+        let dims = x.shape.dims();
+        let problem = |expected: &str| Problem::new(expected, format!("{self:?} for {arguments}"));
         if self.pads.len() != dims.len() {
             return Err(problem("a pair of pads for each axis"));
         }
         let padded = |(&dim, &(before, after)): (&Dim, &(usize, usize))| match dim {
+            _ if (before, after) == (0, 0) => Ok(dim),
+            Dim::Fixed(0) if !matches!(self.mode, PadMode::Constant(_)) => {
+                Err(problem("an axis with elements to be repeated"))
+            }
             Dim::Fixed(length) => length
                 .checked_add(before)
                 .and_then(|length| length.checked_add(after))
                 .map(Dim::Fixed)
                 .ok_or_else(|| problem("pads after which the lengths fit in memory")),
-            Dim::Batch(_) if (before, after) == (0, 0) => Ok(dim),
             Dim::Batch(_) => Err(problem("no pads on the axis that is the batch")),
         };
         let dims = dims.iter().zip(&self.pads).map(padded).collect::<Result<Vec<Dim>, Problem>>()?;
-        Ok(vec![ValueType::new(DType::F32, dims)])
+        Ok(vec![ValueType::new(x.dtype, dims)])
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        let shape = &outputs[0];
-        let mut data = Data::F32(vec![self.value; elements(shape)]);
-        let before: Vec<usize> = self.pads.iter().map(|pads| pads.0).collect();
-        paste(tensor(inputs, 0), &mut data, shape, &before);
-        vec![result(shape, data)]
+        fn fill<T: Element>(from: &[T], sources: Vec<Option<usize>>, mode: PadMode) -> Data {
+            let constant =
+                if let PadMode::Constant(value) = mode { T::from_f64(value) } else { T::default() };
+            Data::of(sources.into_iter().map(|source| source.map_or(constant, |i| from[i])).collect())
+        }
+        let (x, shape) = (tensor(inputs, 0), &outputs[0]);
+        let axes = self.pads.iter().zip(shape).zip(x.shape());
+        let sources = axes.fold(vec![Some(0)], |outer, ((&(before, _), &padded), &length)| {
+            let along = |outer: Option<usize>| {
+                (0..padded).map(move |place| Some(outer? * length + self.mode.source(place, before, length)?))
+            };
+            outer.into_iter().flat_map(along).collect()
+        });
+        vec![result(shape, by_type!(Data, x.data(), v => fill(v, sources, self.mode)))]
     }
 }

@@ -3,15 +3,17 @@
 use super::Operator;
 use super::broadcast::{broadcast, broadcast_strides};
 use super::check::Arguments;
-use super::elementwise::activate;
 use super::index::{elements, offsets};
-use super::operands::{f32s, optional_f32s, rounded, sum, tensor};
+use super::operands::{
+    f32s, integer_result, integers, optional_f32s, real_result, reals, rounded, sum, tensor,
+};
+use super::unary::activate;
 use crate::{Activation, DType, Dim, Problem, Tensor, ValueType};
 
 /// Matrix product of the last two axes, the axes before them broadcast as in NumPy.
 ///
 /// Inputs: `a [..., m, k]`, `b [..., k, n]`. Output: `[..., m, n]`. A one-dimensional operand is treated as NumPy does: a
-/// missing row (or column) axis is added and dropped again. Source: ONNX MatMul-13.
+/// missing row (or column) axis is added and dropped again. Numbers of any type; integers wrap. Source: ONNX MatMul-13.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatMul {}
 
@@ -19,7 +21,7 @@ pub struct MatMul {}
 ///
 /// Inputs: `x [..., in]`, `weight [out, in]` as PyTorch stores it, optional `bias [out]`, optional `residual` of the output's
 /// shape. Output: `[..., out]`. Source: torch.nn.Linear; the residual and the activation are put there by fusion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Linear {
     /// Applied last.
     pub activation: Option<Activation>,
@@ -31,7 +33,8 @@ impl Operator for MatMul {
     }
 
     fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        let arguments = Arguments::<2>::f32(inputs, ["a", "b"], [])?;
+        let arguments = Arguments::<2>::numbers(inputs, ["a", "b"], [])?;
+        let dtype = arguments.required[0].dtype;
         let [a, b] = arguments.required.map(|ty| ty.shape.dims());
         arguments.expect(!a.is_empty() && !b.is_empty(), || "a and b with at least one axis".into())?;
         let (a_lead, m, a_k) = match *a {
@@ -53,7 +56,7 @@ impl Operator for MatMul {
         arguments.expect(dims.iter().filter(|d| d.is_batch()).count() <= 1, || {
             "a and b whose product has at most one axis that depends on the batch".into()
         })?;
-        Ok(vec![ValueType::new(DType::F32, dims)])
+        Ok(vec![ValueType::new(dtype, dims)])
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
@@ -69,19 +72,20 @@ impl Operator for MatMul {
         let own_axes = usize::from(a.len() > 1) + usize::from(b.len() > 1);
         let lead = &outputs[0][..outputs[0].len() - own_axes];
         let walk = |from: &[usize]| offsets(lead, &broadcast_strides(from, lead));
-        let (a, b) = (f32s(inputs, 0), f32s(inputs, 1));
-        let mut values = Vec::new();
-        for (i, j) in walk(a_lead).into_iter().zip(walk(b_lead)) {
-            for row in 0..m {
-                for column in 0..n {
-                    let products = (0..k).map(|t| {
-                        f64::from(a[(i * m + row) * k + t]) * f64::from(b[(j * k + t) * n + column])
-                    });
-                    values.push(sum(products));
-                }
-            }
-        }
-        vec![rounded(&outputs[0], values)]
+        let pairs: Vec<(usize, usize)> = walk(a_lead).into_iter().zip(walk(b_lead)).collect();
+        let places = pairs.iter().flat_map(|&(i, j)| {
+            (0..m * n)
+                .map(move |at| (0..k).map(move |t| ((i * m + at / n) * k + t, (j * k + t) * n + at % n)))
+        });
+        let (a, b) = (tensor(inputs, 0), tensor(inputs, 1));
+        vec![if a.dtype().is_float() {
+            let (dtype, a, b) = (a.dtype(), reals(a), reals(b));
+            real_result(dtype, &outputs[0], places.map(|terms| sum(terms.map(|(i, j)| a[i] * b[j]))))
+        } else {
+            let (dtype, a, b) = (a.dtype(), integers(a), integers(b));
+            let add = |sum: i128, (i, j): (usize, usize)| sum.wrapping_add(a[i].wrapping_mul(b[j]));
+            integer_result(dtype, &outputs[0], places.map(|terms| terms.fold(0, add)))
+        }]
     }
 }
 

@@ -1,19 +1,10 @@
-//! Softmax and the normalisations.
+//! Normalisations.
 
 use super::Operator;
 use super::check::{Arguments, check_epsilon, fixed};
-use super::index::{elements, lines, position};
+use super::index::elements;
 use super::operands::{f32s, optional_f32s, rounded, sum};
 use crate::{Dim, Problem, Tensor, ValueType};
-
-/// `exp(x - max) / sum(exp(x - max))` along one axis, which may not be the batch.
-///
-/// Input: f32 of any shape. Output: the same shape. A slice of only `-inf` gives NaN, as PyTorch does. Source: ONNX Softmax-13.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Softmax {
-    /// The axis; negative counts from the end.
-    pub axis: isize,
-}
 
 /// `(x - mean) / sqrt(variance + epsilon) * weight + bias` over the last axes; the variance is the biased one.
 ///
@@ -59,6 +50,22 @@ pub struct GroupNorm {
     pub epsilon: f32,
 }
 
+/// `x / (bias + alpha / size * s)^beta`, `s` being the sum of the squares of the elements of the nearest `size` channels (of an even
+/// number, one more after than before).
+///
+/// Input: `x [N, C, ...]`. Output: `x`'s shape. Source: ONNX LRN-13, torch.nn.LocalResponseNorm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lrn {
+    /// Channels that are summed over, at least 1.
+    pub size: usize,
+    /// Factor of the mean square.
+    pub alpha: f32,
+    /// The power.
+    pub beta: f32,
+    /// Added before the power is taken.
+    pub bias: f32,
+}
+
 /// Mean and biased variance; NaN of no elements.
 fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
@@ -98,35 +105,6 @@ fn scaled(value: f64, weight: Option<&[f32]>, bias: Option<&[f32]>, index: usize
     let weight = weight.map_or(1.0, |weight| f64::from(weight[index]));
     let bias = bias.map_or(0.0, |bias| f64::from(bias[index]));
     value * weight + bias
-}
-
-impl Operator for Softmax {
-    fn name(&self) -> &'static str {
-        "Softmax"
-    }
-
-    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
-        arguments.axis_of_one_sample(self.axis)?;
-        Ok(vec![arguments.required[0].clone()])
-    }
-
-    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        let (shape, x) = (&outputs[0], f32s(inputs, 0));
-        let axis = position(self.axis, shape.len());
-        let (length, inner) = (shape[axis], elements(&shape[axis + 1..]));
-        let mut values = vec![0.0; x.len()];
-        for first in lines(shape, axis) {
-            let at = |i: usize| first + i * inner;
-            let max = (0..length).map(|i| f64::from(x[at(i)])).fold(f64::NEG_INFINITY, f64::max);
-            let exponential = |i: usize| (f64::from(x[at(i)]) - max).exp();
-            let total = sum((0..length).map(exponential));
-            for i in 0..length {
-                values[at(i)] = exponential(i) / total;
-            }
-        }
-        vec![rounded(shape, values)]
-    }
 }
 
 impl Operator for LayerNorm {
@@ -241,6 +219,35 @@ impl Operator for GroupNorm {
                 values.push(scaled((v - mean) / deviation, weight, bias, channel));
             }
         }
+        vec![rounded(shape, values)]
+    }
+}
+
+impl Operator for Lrn {
+    fn name(&self) -> &'static str {
+        "LRN"
+    }
+
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
+        channels(&arguments)?;
+        if self.size == 0 || ![self.alpha, self.beta, self.bias].iter().all(|x| x.is_finite()) {
+            return Err(Problem::new("a size of at least 1 and finite factors", format!("{self:?}")));
+        }
+        Ok(vec![arguments.required[0].clone()])
+    }
+
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let (shape, x) = (&outputs[0], f32s(inputs, 0));
+        let (channels, inner) = (shape[1], elements(&shape[2..]));
+        let (before, after) = ((self.size - 1) / 2, self.size / 2);
+        let values = x.iter().enumerate().map(|(index, &v)| {
+            let channel = index / inner % channels;
+            let near = channel.saturating_sub(before)..channels.min(channel.saturating_add(after) + 1);
+            let squares = near.map(|c| f64::from(x[index - channel * inner + c * inner]).powi(2));
+            let mean = f64::from(self.alpha) / self.size as f64 * sum(squares);
+            f64::from(v) / (f64::from(self.bias) + mean).powf(f64::from(self.beta))
+        });
         vec![rounded(shape, values)]
     }
 }

@@ -1,6 +1,6 @@
 //! What reference evaluations share: reading inputs, sums and maxima, making results.
 
-use crate::{Data, Tensor};
+use crate::{DType, Data, Element, Tensor, by_type};
 
 /// A required input.
 pub(super) fn tensor<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> &'a Tensor {
@@ -30,6 +30,47 @@ pub(super) fn result(shape: &[usize], data: impl Into<Data>) -> Tensor {
 /// A result rounded to f32, once.
 pub(super) fn rounded(shape: &[usize], values: impl IntoIterator<Item = f64>) -> Tensor {
     result(shape, values.into_iter().map(|v| v as f32).collect::<Vec<f32>>())
+}
+
+/// The elements of any type as f64, each the nearest one.
+pub(super) fn reals(tensor: &Tensor) -> Vec<f64> {
+    by_type!(Data, tensor.data(), v => v.iter().map(|x| x.to_f64()).collect())
+}
+
+/// The elements of an integer type, or bool, as they are.
+pub(super) fn integers(tensor: &Tensor) -> Vec<i128> {
+    by_type!(Data, tensor.data(), v => v.iter().map(|x| x.to_integer()).collect())
+}
+
+/// A result of these numbers, each rounded to the element type once.
+pub(super) fn real_result(dtype: DType, shape: &[usize], values: impl IntoIterator<Item = f64>) -> Tensor {
+    fn fill<T: Element>(mut to: Vec<T>, values: impl IntoIterator<Item = f64>) -> Data {
+        to.extend(values.into_iter().map(T::from_f64));
+        Data::of(to)
+    }
+    result(shape, by_type!(Data, Data::zeros(dtype, 0), v => fill(v, values)))
+}
+
+/// A result of these integers, each modulo the range of the element type.
+pub(super) fn integer_result(
+    dtype: DType,
+    shape: &[usize],
+    values: impl IntoIterator<Item = i128>,
+) -> Tensor {
+    fn fill<T: Element>(mut to: Vec<T>, values: impl IntoIterator<Item = i128>) -> Data {
+        to.extend(values.into_iter().map(T::from_integer));
+        Data::of(to)
+    }
+    result(shape, by_type!(Data, Data::zeros(dtype, 0), v => fill(v, values)))
+}
+
+/// A result of numbers that are exact in f64, of any element type.
+pub(super) fn number_result(dtype: DType, shape: &[usize], values: impl IntoIterator<Item = f64>) -> Tensor {
+    if dtype.is_float() {
+        real_result(dtype, shape, values)
+    } else {
+        integer_result(dtype, shape, values.into_iter().map(|x| x as i128))
+    }
 }
 
 /// The sum in order, beginning with 0 (the standard library's begins with -0).

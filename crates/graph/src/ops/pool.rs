@@ -1,16 +1,19 @@
-//! Pooling over windows of one or two spatial axes.
+//! Pooling over windows of one to three spatial axes.
+//!
+//! Output lengths are those of [`crate::Conv`]. With `ceil` they are rounded up: a last window may reach over the padded end, if it
+//! begins before the end of the axis. A padding may be at most half its kernel, as in PyTorch.
 
 use super::Operator;
 use super::check::{Arguments, fixed};
 use super::index::elements;
-use super::operands::{f32s, maximum, rounded, sum, tensor};
+use super::operands::{f32s, maximum, number_result, reals, result, rounded, sum, tensor};
 use super::window::{Windows, counts, covered, image};
 use crate::{DType, Dim, Problem, Tensor, ValueType};
 
 /// Largest element of each window; NaN if one is NaN. Padding counts as `-inf`.
 ///
-/// Input: `x [N, C, L]` or `[N, C, H, W]`. Output lengths as for [`crate::Conv`]. A padding may be at most half its kernel, as in
-/// PyTorch. Source: torch.nn.MaxPool1d, MaxPool2d.
+/// Input: `x [N, C, L]`, `[N, C, H, W]` or `[N, C, D, H, W]` of numbers; with `indices`, f32 without batch. Source: ONNX MaxPool-22,
+/// torch.nn.MaxPool1d, MaxPool2d.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaxPool {
     /// Window length, one a spatial axis.
@@ -21,12 +24,15 @@ pub struct MaxPool {
     pub padding: Vec<(usize, usize)>,
     /// Distance between the elements of a window.
     pub dilation: Vec<usize>,
+    /// Whether output lengths are rounded up.
+    pub ceil: bool,
+    /// Whether there is a second output: where in `x`, flattened, each largest element is (i64), -1 in a window without one.
+    pub indices: bool,
 }
 
 /// Mean of each window.
 ///
-/// Input: `x [N, C, L]` or `[N, C, H, W]`. Output lengths as for [`crate::Conv`]. A padding may be at most half its kernel, as in
-/// PyTorch. Source: torch.nn.AvgPool1d, AvgPool2d.
+/// Input: `x [N, C, L]`, `[N, C, H, W]` or `[N, C, D, H, W]`. Source: ONNX AveragePool-22, torch.nn.AvgPool1d, AvgPool2d.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AveragePool {
     /// Window length, one a spatial axis.
@@ -35,8 +41,31 @@ pub struct AveragePool {
     pub stride: Vec<usize>,
     /// Padding before and after each axis.
     pub padding: Vec<(usize, usize)>,
+    /// Distance between the elements of a window.
+    pub dilation: Vec<usize>,
+    /// Whether output lengths are rounded up.
+    pub ceil: bool,
     /// Whether padding counts as zeros in the mean (PyTorch's default) or is left out.
     pub count_include_pad: bool,
+}
+
+/// `(sum |x|^p)^(1 / p)` of each window; padding counts as 0.
+///
+/// Input: `x [N, C, L]`, `[N, C, H, W]` or `[N, C, D, H, W]`. Source: ONNX LpPool-22, torch.nn.LPPool2d.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LpPool {
+    /// Window length, one a spatial axis.
+    pub kernel: Vec<usize>,
+    /// Step between windows.
+    pub stride: Vec<usize>,
+    /// Padding before and after each axis.
+    pub padding: Vec<(usize, usize)>,
+    /// Distance between the elements of a window.
+    pub dilation: Vec<usize>,
+    /// Whether output lengths are rounded up.
+    pub ceil: bool,
+    /// The power, at least 1.
+    pub p: u32,
 }
 
 /// Mean over all spatial axes, which stay with length 1.
@@ -45,46 +74,84 @@ pub struct AveragePool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GlobalAveragePool {}
 
-/// The output's type, for windows over the spatial axes of the input.
-fn pooled(windows: &[Windows], inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-    let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
-    let (samples, channels, lengths) = image(&arguments, windows.len())?;
+/// The shape of the output, for windows over the spatial axes of the input.
+fn pooled(windows: &[Windows], arguments: &Arguments<'_, 1>) -> Result<Vec<Dim>, Problem> {
+    let (samples, channels, lengths) = image(arguments, windows.len())?;
     if let Some(w) = windows.iter().find(|w| w.padding.0.max(w.padding.1) > w.kernel / 2) {
         let got = format!("padding {:?} with kernel {}", w.padding, w.kernel);
         return Err(Problem::new("a padding of at most half its kernel", got));
     }
-    let counts = counts(&arguments, windows, &lengths)?.into_iter().map(Dim::Fixed);
-    let dims: Vec<Dim> = [samples, Dim::Fixed(channels)].into_iter().chain(counts).collect();
-    Ok(vec![ValueType::new(DType::F32, dims)])
+    let counts = counts(arguments, windows, &lengths)?.into_iter().map(Dim::Fixed);
+    Ok([samples, Dim::Fixed(channels)].into_iter().chain(counts).collect())
 }
 
-/// The output, each element computed by `pool` from the elements of its window that do not lie in the padding.
-fn pool(
+/// Each element of the output, as `pool` computes it from the window's index, the offset of its plane, and the elements in the
+/// plane that it covers, those in the padding left out.
+fn pool<T>(
     windows: &[Windows],
-    x: &Tensor,
+    x_shape: &[usize],
     shape: &[usize],
-    pool: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
-) -> Tensor {
-    let lengths = &x.shape()[2..];
-    let windows = covered(windows, lengths, &shape[2..]);
-    let (x, length) = (f32s(&[Some(x)], 0), elements(lengths));
+    pool: impl Fn(usize, usize, &[(usize, usize)]) -> T,
+) -> Vec<T> {
+    let lengths = &x_shape[2..];
+    let (windows, length) = (covered(windows, lengths, &shape[2..]), elements(lengths));
     let pool = &pool;
-    let values = (0..elements(&shape[..2])).flat_map(|plane| {
-        let plane = &x[plane * length..(plane + 1) * length];
-        windows.iter().map(move |window| pool(&mut window.iter().map(|&(_, i)| f64::from(plane[i]))))
-    });
-    rounded(shape, values)
+    (0..elements(&shape[..2]))
+        .flat_map(|plane| {
+            windows.iter().enumerate().map(move |(window, taps)| pool(window, plane * length, taps))
+        })
+        .collect()
 }
+
+macro_rules! windows {
+    ($($pool:ident),*) => { $(
+        impl $pool {
+            fn windows(&self) -> Result<Vec<Windows>, Problem> {
+                let windows = Windows::new(&self.kernel, &self.stride, &self.padding, &self.dilation)?;
+                Ok(windows.into_iter().map(|windows| Windows { ceil: self.ceil, ..windows }).collect())
+            }
+        }
+    )* };
+}
+
+windows!(MaxPool, AveragePool, LpPool);
 
 impl MaxPool {
-    fn windows(&self) -> Result<Vec<Windows>, Problem> {
-        Windows::new(&self.kernel, &self.stride, &self.padding, &self.dilation)
+    /// Windows of this size that do not overlap, without padding.
+    pub fn new(kernel: Vec<usize>) -> Self {
+        let axes = kernel.len();
+        MaxPool {
+            stride: kernel.clone(),
+            kernel,
+            padding: vec![(0, 0); axes],
+            dilation: vec![1; axes],
+            ceil: false,
+            indices: false,
+        }
     }
 }
 
 impl AveragePool {
-    fn windows(&self) -> Result<Vec<Windows>, Problem> {
-        Windows::new(&self.kernel, &self.stride, &self.padding, &vec![1; self.kernel.len()])
+    /// Windows of this size that do not overlap, without padding.
+    pub fn new(kernel: Vec<usize>) -> Self {
+        let axes = kernel.len();
+        AveragePool {
+            stride: kernel.clone(),
+            kernel,
+            padding: vec![(0, 0); axes],
+            dilation: vec![1; axes],
+            ceil: false,
+            count_include_pad: true,
+        }
+    }
+
+    /// The number of taps that the mean of each window is over, where padding counts.
+    fn divisors(&self, lengths: &[usize], counts: &[usize]) -> Vec<usize> {
+        let windows = self.windows().expect("as in infer");
+        windows.iter().zip(lengths).zip(counts).fold(vec![1], |outer, ((windows, &length), &count)| {
+            let along = |outer: usize| (0..count).map(move |window| outer * windows.taps(window, length));
+            outer.into_iter().flat_map(along).collect()
+        })
     }
 }
 
@@ -94,14 +161,39 @@ impl Operator for MaxPool {
     }
 
     fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        pooled(&self.windows()?, inputs)
+        let arguments = Arguments::<1>::numbers(inputs, ["x"], [])?;
+        let [x] = arguments.required;
+        let dims = pooled(&self.windows()?, &arguments)?;
+        arguments
+            .expect(x.dtype.is_float() || self.padding.iter().all(|&p| p == (0, 0)) || !self.ceil, || {
+                "f32 where windows may lie in the padding only".into()
+            })?;
+        let values = ValueType::new(x.dtype, dims.clone());
+        if !self.indices {
+            return Ok(vec![values]);
+        }
+        arguments.expect(x.shape.batch_axis().is_none(), || {
+            "x without a batch, where indices, which count the samples before one, are asked for".into()
+        })?;
+        Ok(vec![values, ValueType::new(DType::I64, dims)])
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let (x, shape) = (tensor(inputs, 0), &outputs[0]);
         let windows = self.windows().expect("as in infer");
-        vec![pool(&windows, tensor(inputs, 0), &outputs[0], |elements| {
-            elements.fold(f64::NEG_INFINITY, maximum)
-        })]
+        let elements = reals(x);
+        let largest = |_: usize, plane: usize, taps: &[(usize, usize)]| {
+            let first = (f64::NEG_INFINITY, -1);
+            taps.iter().fold(first, |(max, at), &(_, i)| {
+                let value = elements[plane + i];
+                let better = at < 0 || (maximum(max, value) != max && !max.is_nan());
+                if better { (value, (plane + i) as i64) } else { (max, at) }
+            })
+        };
+        let (values, indices): (Vec<f64>, Vec<i64>) =
+            pool(&windows, x.shape(), shape, largest).into_iter().unzip();
+        let values = number_result(x.dtype(), shape, values);
+        if self.indices { vec![values, result(shape, indices)] } else { vec![values] }
     }
 }
 
@@ -111,17 +203,42 @@ impl Operator for AveragePool {
     }
 
     fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
-        pooled(&self.windows()?, inputs)
+        let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
+        Ok(vec![ValueType::new(DType::F32, pooled(&self.windows()?, &arguments)?)])
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let (x, shape) = (tensor(inputs, 0), &outputs[0]);
         let windows = self.windows().expect("as in infer");
-        let taps = elements(&self.kernel);
-        vec![pool(&windows, tensor(inputs, 0), &outputs[0], |elements| {
-            let elements: Vec<f64> = elements.collect();
-            let divisor = if self.count_include_pad { taps } else { elements.len() };
-            sum(elements) / divisor as f64
-        })]
+        let divisors = self.divisors(&x.shape()[2..], &shape[2..]);
+        let elements = f32s(inputs, 0);
+        let mean = |window: usize, plane: usize, taps: &[(usize, usize)]| {
+            let divisor = if self.count_include_pad { divisors[window] } else { taps.len() };
+            sum(taps.iter().map(|&(_, i)| f64::from(elements[plane + i]))) / divisor as f64
+        };
+        vec![rounded(shape, pool(&windows, x.shape(), shape, mean))]
+    }
+}
+
+impl Operator for LpPool {
+    fn name(&self) -> &'static str {
+        "LpPool"
+    }
+
+    fn infer(&self, inputs: &[Option<&ValueType>]) -> Result<Vec<ValueType>, Problem> {
+        let arguments = Arguments::<1>::f32(inputs, ["x"], [])?;
+        arguments.expect(self.p > 0, || "a power of at least 1".into())?;
+        Ok(vec![ValueType::new(DType::F32, pooled(&self.windows()?, &arguments)?)])
+    }
+
+    fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
+        let (x, shape) = (tensor(inputs, 0), &outputs[0]);
+        let windows = self.windows().expect("as in infer");
+        let (elements, p) = (f32s(inputs, 0), f64::from(self.p));
+        let norm = |_: usize, plane: usize, taps: &[(usize, usize)]| {
+            sum(taps.iter().map(|&(_, i)| f64::from(elements[plane + i]).abs().powf(p))).powf(1.0 / p)
+        };
+        vec![rounded(shape, pool(&windows, x.shape(), shape, norm))]
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Windows {
     pub padding: (usize, usize),
     /// Distance between neighbouring taps.
     pub dilation: usize,
+    /// Whether a last window that reaches over the padded end counts, if it begins before the end of the axis.
+    pub ceil: bool,
 }
 
 impl Windows {
@@ -38,8 +40,13 @@ impl Windows {
                 format!("kernels {kernel:?}, strides {stride:?}, dilations {dilation:?}"),
             ));
         }
-        let windows =
-            |i| Windows { kernel: kernel[i], stride: stride[i], padding: padding[i], dilation: dilation[i] };
+        let windows = |i| Windows {
+            kernel: kernel[i],
+            stride: stride[i],
+            padding: padding[i],
+            dilation: dilation[i],
+            ceil: false,
+        };
         Ok((0..axes).map(windows).collect())
     }
 
@@ -51,7 +58,19 @@ impl Windows {
     /// How many windows an axis of this length has; `None` when none fits, or when the padded length overflows.
     fn count(&self, length: usize) -> Option<usize> {
         let padded = length.checked_add(self.padding.0)?.checked_add(self.padding.1)?;
-        Some(padded.checked_sub(self.reach()?)? / self.stride + 1)
+        let steps = padded.checked_sub(self.reach()?)?;
+        if !self.ceil {
+            return Some(steps / self.stride + 1);
+        }
+        let last = steps.div_ceil(self.stride);
+        let inside = last.checked_mul(self.stride)? < length + self.padding.0;
+        Some(if inside { last + 1 } else { last.max(1) })
+    }
+
+    /// How many taps of a window do not lie beyond the padded end of an axis of this length.
+    pub fn taps(&self, window: usize, length: usize) -> usize {
+        let padded = length + self.padding.0 + self.padding.1;
+        (0..self.kernel).filter(|tap| window * self.stride + tap * self.dilation < padded).count()
     }
 
     /// The element that a tap of a window falls on, in an axis of this length; `None` in the padding.
@@ -61,7 +80,7 @@ impl Windows {
     }
 }
 
-/// Checks that the first input is `[N, C, length...]` over `axes` spatial axes, one or two, with the batch, if any, as axis 0.
+/// Checks that the first input is `[N, C, length...]` over `axes` spatial axes, one to three, with the batch, if any, as axis 0.
 /// Returns N, C and the spatial lengths.
 pub(super) fn image<const R: usize, const O: usize>(
     arguments: &Arguments<'_, R, O>,
@@ -70,14 +89,15 @@ pub(super) fn image<const R: usize, const O: usize>(
     if let [samples, rest @ ..] = arguments.required[0].shape.dims()
         && let Some([channels, lengths @ ..]) = fixed(rest).as_deref()
         && lengths.len() == axes
-        && (1..=2).contains(&axes)
+        && (1..=3).contains(&axes)
     {
         return Ok((*samples, *channels, lengths.to_vec()));
     }
     let accepted = match axes {
         1 => "x [N, C, L], in which only axis 0 may be the batch",
         2 => "x [N, C, H, W], in which only axis 0 may be the batch",
-        _ => "windows over one or two spatial axes",
+        3 => "x [N, C, D, H, W], in which only axis 0 may be the batch",
+        _ => "windows over one to three spatial axes",
     };
     Err(Problem::new(accepted, format!("windows over {axes} axes of {arguments}")))
 }

@@ -11,7 +11,8 @@ use crate::{Graph, GraphError, Op, Reshape, Transpose, UnaryOp, Value};
 /// - such a chain that leaves the order of elements alone: one Reshape (so a Transpose that only moves axes of length 1 becomes
 ///   a Reshape);
 /// - such a chain of two or more nodes that only permutes the axes of its origin: one Transpose;
-/// - a Slice of a whole axis, a Pad by nothing, a Split into one piece, a Concat of one piece: its input;
+/// - a Slice of a whole axis, a Pad by nothing, a Split into one piece, a Concat of one piece, a Cast to the same type, an Expand to
+///   the same shape, a Tile of one: its input;
 /// - `-(-x)`: `x`.
 ///
 /// Values inside a chain that are used elsewhere stay for those uses.
@@ -30,6 +31,8 @@ fn unchanged(site: &Site<'_>) -> Option<Value> {
         Op::Pad(pad) => pad.pads.iter().all(|&p| p == (0, 0)),
         Op::Split(split) => split.sizes.len() == 1,
         Op::Concat(_) => site.node().inputs.len() == 1,
+        Op::Cast(_) | Op::Expand(_) => site.ty(x) == site.ty(site.output()),
+        Op::Tile(tile) => tile.repeats.iter().all(|&repeats| repeats == 1),
         Op::Unary(_) => {
             let negated = site.unary(site.output(), UnaryOp::Neg)?;
             return site.unary(negated, UnaryOp::Neg);

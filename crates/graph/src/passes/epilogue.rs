@@ -2,7 +2,7 @@
 
 use super::rewrite::{Operand, Replacement};
 use super::site::{Site, reshaped};
-use crate::{Activation, BinaryOp, Conv, ConvTranspose, Linear, Node, Op, UnaryOp, Value, ValueType};
+use crate::{Activation, BinaryOp, Conv, ConvTranspose, Linear, Node, Op, Value, ValueType};
 
 /// Positions among the inputs of Linear, Conv and ConvTranspose.
 pub(super) const WEIGHT: usize = 1;
@@ -32,7 +32,7 @@ pub(super) fn extend(site: &Site<'_>, family: fn(&Op) -> bool) -> Option<Replace
     match site.op() {
         Op::Unary(unary) => {
             let node = host(site.input(0)?)?;
-            Some(Replacement::node(activated(&node.op, activation_of(unary.0)?), &node.inputs))
+            Some(Replacement::node(activated(&node.op, Activation::of(unary.0)?), &node.inputs))
         }
         Op::Binary(_) => {
             let mut hosts: Vec<(&Node, Value)> = site
@@ -109,9 +109,4 @@ fn activated(op: &Op, activation: Activation) -> Op {
         _ => unreachable!("only these have an epilogue"),
     }
     op
-}
-
-fn activation_of(op: UnaryOp) -> Option<Activation> {
-    use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
-    [Relu, Gelu, GeluTanh, Silu, Sigmoid, Tanh].into_iter().find(|activation| activation.unary() == op)
 }

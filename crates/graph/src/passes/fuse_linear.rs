@@ -19,7 +19,7 @@ use crate::{Graph, GraphError, Linear, Op, Tensor, Transpose, Value};
 /// - an added constant with one element an output feature (`[n]`, `[1, n]` ...): the bias, if it has none,
 /// - an added value of the output's type: the residual, if it has none and its operator takes one. Where both terms could take
 ///   the other as residual, the one computed later does,
-/// - Relu, Gelu, GeluTanh, Silu, Sigmoid and Tanh: the activation.
+/// - what is an [`Activation`](crate::Activation): the activation.
 ///
 /// Sums may have either order. The fused node is where the last fused node was, and has its name.
 pub fn fuse_linear(graph: &Graph) -> Result<Graph, GraphError> {

@@ -4,7 +4,8 @@ use super::layout::{Layout, layout_along, origins};
 use super::rewrite::{Operand, Replacement, rewrite};
 use super::site::{Site, close};
 use crate::{
-    Attention, BinaryOp, DType, Dim, Graph, GraphError, Op, Reshape, Shape, Softmax, Value, ValueType,
+    Attention, BinaryOp, Classify, DType, Dim, Graph, GraphError, Op, Reshape, Shape, Softmax, Value,
+    ValueType,
 };
 
 /// Recognises [`Attention`] in `merge(softmax(split(q) split(k)^T * scale + mask) split(v))`, where
@@ -19,14 +20,15 @@ use crate::{
 /// - `mask`, if any, is added after the scale, in either order, and broadcasts to the scores. A constant mask of `-inf` above the
 ///   diagonal and zeros elsewhere becomes [`Attention::causal`]. A constant mask that hides all keys from some query is left as
 ///   it is, because the pieces answer such a query with NaN and Attention with zeros;
-/// - Softmax is over the keys.
+/// - Softmax is over the keys; what is NaN after it may be replaced by zeros.
 ///
 /// Nothing from the scores to the result may be used elsewhere or be an output; the split queries, keys and values may.
 ///
 /// **The one difference**: a mask that is computed or given at run time, and then hides all keys from some query, gives that query
 /// zeros where the pieces give NaN. This is what torch.nn.functional.scaled_dot_product_attention, from which such pieces come,
 /// does. Likewise a key that the mask hides has no part in Attention, where the pieces multiply its value by zero, which differs
-/// when that value is not finite.
+/// when that value is not finite. Where NaN is replaced by zeros after the softmax, a query whose scores are NaN for other reasons
+/// gets zeros from the pieces and NaN from Attention, which hides nothing.
 pub fn recognise_attention(graph: &Graph) -> Result<Graph, GraphError> {
     let several_heads = rewrite(graph, |site| {
         if !matches!(site.op(), Op::Reshape(_) | Op::Transpose(_)) {
@@ -152,11 +154,24 @@ fn merged(site: &Site<'_>, chain: &[Value]) -> Option<Extents> {
     (shaped && layout_along(site, chain)? == expected).then_some(extents)
 }
 
-/// What Softmax over the last axis is taken of.
+/// What Softmax over the last axis is taken of. Its NaN may be replaced by zeros: exporters do so for queries whose keys are all
+/// hidden, to which Attention answers with zeros.
 fn softmax_argument(site: &Site<'_>, value: Value) -> Option<Value> {
-    let node = site.producer(value)?;
+    let node = site.producer(without_nan(site, value).unwrap_or(value))?;
     let Op::Softmax(Softmax { axis }) = node.op else { return None };
     (axis == -1 || axis == site.ty(value).shape.rank() as isize - 1).then(|| node.input(0))?
+}
+
+/// `x` of `where(isnan(x), 0, x)`.
+fn without_nan(site: &Site<'_>, value: Value) -> Option<Value> {
+    let node = site.producer(value).filter(|node| matches!(node.op, Op::Where(_)))?;
+    let (condition, zero, x) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let question = site.producer(condition)?;
+    let sound = question.op == Op::Classify(Classify::IsNan)
+        && question.input(0) == Some(x)
+        && site.scalar(zero) == Some(0.0)
+        && site.ty(x) == site.ty(value);
+    sound.then_some(x)
 }
 
 /// `product * scale + mask`

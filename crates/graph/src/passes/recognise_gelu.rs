@@ -1,4 +1,4 @@
-//! Finds GELU and SiLU where they arrive as pieces.
+//! Finds GELU, SiLU and HardSwish where they arrive as pieces.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -6,12 +6,13 @@ use super::rewrite::{Replacement, rewrite};
 use super::site::{Site, close};
 use crate::{Binary, BinaryOp, Graph, GraphError, Op, Unary, UnaryOp, Value};
 
-/// Recognises [`UnaryOp::Gelu`], [`UnaryOp::GeluTanh`] and [`UnaryOp::Silu`] in
+/// Recognises [`UnaryOp::Gelu`], [`UnaryOp::GeluTanh`], [`UnaryOp::Silu`] and [`UnaryOp::HardSwish`] in
 ///
 /// - `0.5 * x * (1 + erf(x / sqrt 2))`,
 /// - `0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x)))`, or with `x * (1 + 0.044715 * x * x)` in the
 ///   parentheses,
-/// - `x * sigmoid(x)`.
+/// - `x * sigmoid(x)`,
+/// - `x * max(0, min(1, x / 6 + 1 / 2))`, the factor being a HardSigmoid.
 ///
 /// Products may have their factors in any order and grouping, sums their terms in either order, and a constant factor may be a
 /// division by its reciprocal. Constants have one element and may be off by the rounding of a few f32 operations. Nothing
@@ -21,16 +22,20 @@ pub fn recognise_gelu(graph: &Graph) -> Result<Graph, GraphError> {
         if !matches!(site.op(), Op::Binary(Binary(BinaryOp::Mul | BinaryOp::Div))) {
             return None;
         }
-        let (function, x) = silu(site).or_else(|| gelu(site))?;
+        let (function, x) = gated(site).or_else(|| gelu(site))?;
         let whole = site.ty(x) == site.ty(site.output()) && site.encloses(&[x]);
         whole.then(|| Replacement::node(Op::Unary(Unary(function)), &[Some(x)]))
     })
 }
 
-fn silu(site: &Site<'_>) -> Option<(UnaryOp, Value)> {
-    site.commuted(site.output(), BinaryOp::Mul)
-        .find(|&[x, gate]| site.unary(gate, UnaryOp::Sigmoid) == Some(x))
-        .map(|[x, _]| (UnaryOp::Silu, x))
+/// `x` times a sigmoid of it.
+fn gated(site: &Site<'_>) -> Option<(UnaryOp, Value)> {
+    const HARD: UnaryOp = UnaryOp::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
+    site.commuted(site.output(), BinaryOp::Mul).find_map(|[x, gate]| {
+        let functions = [(UnaryOp::Sigmoid, UnaryOp::Silu), (HARD, UnaryOp::HardSwish)];
+        let (_, function) = functions.into_iter().find(|&(of, _)| site.unary(gate, of) == Some(x))?;
+        Some((function, x))
+    })
 }
 
 /// `0.5 * x * (1 + f)`, where `f` is one of the two functions of `x`.

@@ -2,7 +2,7 @@
 
 use super::{
     drop_identities, eliminate_common, eliminate_dead, fold_batch_norm, fold_constants, fuse_conv,
-    fuse_linear, recognise_attention, recognise_gelu, recognise_layer_norm,
+    fuse_linear, plain_powers, recognise_attention, recognise_gelu, recognise_layer_norm,
 };
 use crate::{Graph, GraphError};
 
@@ -17,11 +17,12 @@ const MOST_ROUNDS: usize = 8;
 /// Identities go first, so that patterns are not hidden behind them, and common nodes, so that what a pattern uses twice is one
 /// value. Whole layers are recognised before their last nodes can be fused into something else. Constants are folded
 /// last, because a transposed weight needs no copy when Linear takes it as it is.
-pub fn passes() -> [(&'static str, Pass); 10] {
+pub fn passes() -> [(&'static str, Pass); 11] {
     [
         ("eliminate_dead", eliminate_dead),
         ("drop_identities", drop_identities),
         ("eliminate_common", eliminate_common),
+        ("plain_powers", plain_powers),
         ("recognise_gelu", recognise_gelu),
         ("recognise_layer_norm", recognise_layer_norm),
         ("recognise_attention", recognise_attention),

@@ -8,6 +8,7 @@ pub mod patterns;
 mod pieces;
 mod random;
 mod steps;
+mod wider;
 
 pub use pieces::Pieces;
 pub use random::{random_graph, random_inputs};

@@ -5,7 +5,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::Pieces;
-use crate::{BinaryOp, Dim, Shape, UnaryOp, Value};
+use crate::{BinaryOp, Classify, Dim, Op, Shape, UnaryOp, Value, Where};
 
 /// Choices, each made by taking one off a variant.
 struct Choices(usize);
@@ -147,7 +147,7 @@ fn normalised(p: &mut Pieces, x: Value, axes: usize, epsilon: f64, choices: &mut
 }
 
 /// Variants of [`attention`] without a mask.
-pub const ATTENTION: usize = 2 * 5 * 3 * 2 * 2;
+pub const ATTENTION: usize = 2 * 5 * 3 * 2 * 2 * 2;
 
 /// Attention over `heads` heads that lie side by side in the last axis of `q`, `k` and `v`, each `[n, t, heads * d]`; `mask` is
 /// added to the scores, which are `[n, heads, tq, tk]`, or in odd variants `[n * heads, tq, tk]`.
@@ -189,7 +189,12 @@ pub fn attention(
         Some(mask) => choices.commuted(p, BinaryOp::Add, scores, mask),
         None => scores,
     };
-    let weights = p.softmax(scores);
+    let mut weights = p.softmax(scores);
+    if choices.of(2) == 1 {
+        let undefined = p.node(Op::Classify(Classify::IsNan), &[weights]);
+        let zero = p.scalar(0.0);
+        weights = p.node(Op::Where(Where {}), &[undefined, zero, weights]);
+    }
     let context = p.matmul(weights, v);
     merge(p, context, heads, joined)
 }

@@ -108,7 +108,8 @@ impl Pieces {
         let name = format!("{}{}", op.name(), self.nodes);
         self.nodes += 1;
         let outputs = self.builder.add_many(&name, op, inputs).unwrap_or_else(|error| panic!("{error}"));
-        self.made.extend(&outputs);
+        let f32s = outputs.iter().filter(|&&v| self.builder.value_type(v).dtype == DType::F32);
+        self.made.extend(f32s);
         self.used.extend(inputs.iter().flatten());
         outputs
     }
@@ -187,7 +188,7 @@ impl Pieces {
         &self.builder.value_type(value).shape
     }
 
-    /// All f32 inputs, and outputs of nodes, in order.
+    /// All f32 inputs, and f32 outputs of nodes, in order.
     pub fn made(&self) -> &[Value] {
         &self.made
     }

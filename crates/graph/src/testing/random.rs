@@ -80,6 +80,7 @@ pub fn random_inputs(graph: &Graph, batch: usize, seed: u64) -> Vec<Tensor> {
                 .collect::<Vec<i64>>()
                 .into(),
             DType::Bool => (0..count).map(|_| rng.random_ratio(1, 4)).collect::<Vec<_>>().into(),
+            other => panic!("no random graph has an input of {other}"),
         };
         Tensor::new(shape, data).expect("as many elements as the shape has")
     });

@@ -3,11 +3,11 @@
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use super::{Pieces, fusable};
+use super::{Pieces, fusable, wider};
 use crate::{
     Activation, Attention, AveragePool, BatchNorm, Concat, Conv, ConvTranspose, Dim, Embedding,
-    GlobalAveragePool, GroupNorm, LayerNorm, Linear, MaxPool, Op, Pad, Reduce, ReduceOp, RmsNorm, Slice,
-    Softmax, Split, UnaryOp, Value,
+    GlobalAveragePool, GroupNorm, LayerNorm, Linear, MaxPool, Op, Pad, PadMode, Reduce, ReduceOp, RmsNorm,
+    Slice, Softmax, Split, UnaryOp, Value,
 };
 
 /// The most elements a value may have for each sample.
@@ -24,7 +24,7 @@ pub(super) fn is_usable(p: &Pieces, value: Value) -> bool {
 
 /// Adds one step to `x`, or none where it does not apply.
 pub(super) fn any(p: &mut Pieces, x: Value, indices: Value, padding: Value) {
-    match p.rng.random_range(0..26) {
+    match p.rng.random_range(0..31) {
         0..=2 => simple(p, x),
         3 | 4 => arithmetic(p, x),
         5 => norm(p, x),
@@ -43,6 +43,10 @@ pub(super) fn any(p: &mut Pieces, x: Value, indices: Value, padding: Value) {
         22 => fusable::activation_pieces(p, x),
         23 => fusable::norm_pieces(p, x),
         24 => fusable::attention_pieces(p, x),
+        25 => wider::function(p, x),
+        26 => wider::square(p, x),
+        27 => wider::choice(p, x),
+        28 | 29 => wider::along(p, x),
         _ => fusable::constants(p, x),
     }
 }
@@ -57,8 +61,11 @@ pub(super) fn rest(p: &Pieces, x: Value) -> Vec<usize> {
 }
 
 pub(super) fn activation(p: &mut Pieces) -> Option<Activation> {
-    use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
-    pick(p, &[None, None, Some(Relu), Some(Gelu), Some(GeluTanh), Some(Silu), Some(Sigmoid), Some(Tanh)])
+    use Activation::{Clip, Gelu, GeluTanh, HardSwish, LeakyRelu, Relu, Sigmoid, Silu, Tanh};
+    let leaky = LeakyRelu { alpha: 0.1 };
+    let clip = Clip { min: 0.0, max: 6.0 };
+    let usual = [Relu, Gelu, GeluTanh, Silu, Sigmoid, Tanh, HardSwish, leaky, clip];
+    p.rng.random_bool(0.75).then(|| pick(p, &usual))
 }
 
 fn simple(p: &mut Pieces, x: Value) {
@@ -272,10 +279,10 @@ fn pool(p: &mut Pieces, x: Value) {
     let stride = vec![p.rng.random_range(1..=2); lengths.len()];
     let padding: Vec<(usize, usize)> = kernel.iter().map(|k| (k / 2, 0)).collect();
     let op = match p.rng.random_range(0..3) {
-        0 => Op::MaxPool(MaxPool { kernel, stride, padding, dilation: vec![1; lengths.len()] }),
+        0 => Op::MaxPool(MaxPool { stride, padding, ..MaxPool::new(kernel) }),
         1 => {
             let count_include_pad = p.rng.random_bool(0.5);
-            Op::AveragePool(AveragePool { kernel, stride, padding, count_include_pad })
+            Op::AveragePool(AveragePool { stride, padding, count_include_pad, ..AveragePool::new(kernel) })
         }
         _ => Op::GlobalAveragePool(GlobalAveragePool::default()),
     };
@@ -342,7 +349,7 @@ fn select(p: &mut Pieces, x: Value) {
         2 => {
             let mut pads = vec![(0, 0); dims.len()];
             pads[axis] = (p.rng.random_range(0..2), p.rng.random_range(0..2));
-            p.node(Op::Pad(Pad { pads, value: 0.5 }), &[x]);
+            p.node(Op::Pad(Pad { pads, mode: PadMode::Constant(0.5) }), &[x]);
         }
         _ => {
             let y = p.unary(UnaryOp::Neg, x);

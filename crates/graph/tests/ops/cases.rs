@@ -2,11 +2,12 @@
 
 use paceline_graph::{
     Activation, Attention, AveragePool, BatchNorm, Binary, BinaryOp, Concat, Conv, ConvTranspose, DType, Dim,
-    Embedding, GlobalAveragePool, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Op, Pad, Reduce, ReduceOp,
-    Reshape, RmsNorm, Shape, Slice, Softmax, Split, Transpose, Unary, UnaryOp, ValueType,
+    Embedding, GlobalAveragePool, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Op, Pad, PadMode, Reduce,
+    ReduceOp, Reshape, RmsNorm, Shape, Slice, Softmax, Split, Transpose, Unary, UnaryOp, ValueType,
 };
 
 use crate::notation::Numbers;
+use crate::wider_cases::{self, Given};
 
 /// An operator and the types of its inputs.
 #[derive(Clone, Debug)]
@@ -16,28 +17,31 @@ pub struct Case {
 }
 
 /// How many kinds of operators there are.
-pub const KINDS: usize = 23;
+pub const KINDS: usize = OWN_KINDS + wider_cases::KINDS;
+
+/// How many of them are made here.
+const OWN_KINDS: usize = 23;
 
 impl Numbers {
-    fn flip(&mut self) -> bool {
+    pub fn flip(&mut self) -> bool {
         self.below(2) == 0
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 
     /// A length, seldom 0.
-    fn length(&mut self) -> usize {
+    pub fn length(&mut self) -> usize {
         self.pick(&[0, 1, 1, 2, 2, 3, 3, 4])
     }
 
-    fn lengths(&mut self, count: usize) -> Vec<Dim> {
+    pub fn lengths(&mut self, count: usize) -> Vec<Dim> {
         (0..count).map(|_| Dim::Fixed(self.length())).collect()
     }
 
     /// Axis 0 of an operator that keeps the batch there.
-    fn samples(&mut self) -> Dim {
+    pub fn samples(&mut self) -> Dim {
         self.pick(&[Dim::BATCH, Dim::BATCH, Dim::Batch(2), Dim::Fixed(2)])
     }
 
@@ -52,7 +56,7 @@ impl Numbers {
     }
 
     /// Axes that broadcast to `dims`.
-    fn narrowed(&mut self, dims: &[Dim]) -> Vec<Dim> {
+    pub fn narrowed(&mut self, dims: &[Dim]) -> Vec<Dim> {
         let dropped = if self.flip() { 0 } else { self.below(dims.len() + 1) };
         dims[dropped..].iter().map(|&d| if self.below(3) == 0 { Dim::Fixed(1) } else { d }).collect()
     }
@@ -64,7 +68,7 @@ impl Numbers {
         if self.flip() { axis } else { axis - dims.len() as isize }
     }
 
-    fn maybe(&mut self, ty: ValueType) -> Option<ValueType> {
+    pub fn maybe(&mut self, ty: ValueType) -> Option<ValueType> {
         self.flip().then_some(ty)
     }
 
@@ -73,11 +77,11 @@ impl Numbers {
     }
 
     fn dtype(&mut self) -> DType {
-        self.pick(&[DType::F32, DType::I64, DType::Bool])
+        self.pick(DType::ALL)
     }
 }
 
-fn f32s(dims: impl Into<Shape>) -> ValueType {
+pub fn f32s(dims: impl Into<Shape>) -> ValueType {
     ValueType::new(DType::F32, dims)
 }
 
@@ -200,7 +204,10 @@ pub fn fitting(kind: usize, n: &mut Numbers) -> Case {
         }
         18 => {
             let pads = dims.iter().map(|d| if d.is_batch() { (0, 0) } else { (n.below(3), n.below(3)) });
-            (Op::Pad(Pad { pads: pads.collect(), value: 0.5 }), vec![Some(f32s(dims.clone()))])
+            (
+                Op::Pad(Pad { pads: pads.collect(), mode: PadMode::Constant(0.5) }),
+                vec![Some(f32s(dims.clone()))],
+            )
         }
         19 => {
             let op = n.pick(&[ReduceOp::Mean, ReduceOp::Sum, ReduceOp::Max]);
@@ -213,7 +220,7 @@ pub fn fitting(kind: usize, n: &mut Numbers) -> Case {
             x.extend(n.lengths(1 + rank));
             (Op::GlobalAveragePool(GlobalAveragePool {}), vec![Some(f32s(x))])
         }
-        _ => unreachable!("there are {KINDS} kinds"),
+        _ => wider_cases::fitting(kind - OWN_KINDS, n, Given { dims, axis, at }),
     };
     Case { op, inputs }
 }
@@ -297,14 +304,21 @@ fn pool(n: &mut Numbers, largest: bool) -> (Op, Vec<Option<ValueType>>) {
         kernel.push(1 + n.below(3));
         stride.push(1 + n.below(3));
         padding.push((n.below(kernel[i] / 2 + 1), n.below(kernel[i] / 2 + 1)));
-        dilation.push(if largest { 1 + n.below(2) } else { 1 });
+        dilation.push(1 + n.below(2));
         let reach = dilation[i] * (kernel[i] - 1) + 1;
         x.push(Dim::Fixed((reach + n.below(4)).saturating_sub(padding[i].0 + padding[i].1)));
     }
     let op = if largest {
-        Op::MaxPool(MaxPool { kernel, stride, padding, dilation })
+        Op::MaxPool(MaxPool { stride, padding, dilation, ceil: n.flip(), ..MaxPool::new(kernel) })
     } else {
-        Op::AveragePool(AveragePool { kernel, stride, padding, count_include_pad: n.flip() })
+        Op::AveragePool(AveragePool {
+            stride,
+            padding,
+            dilation,
+            ceil: n.flip(),
+            count_include_pad: n.flip(),
+            ..AveragePool::new(kernel)
+        })
     };
     (op, vec![Some(f32s(x))])
 }

@@ -9,3 +9,4 @@ mod shapes_spatial;
 mod values_dense;
 mod values_layout;
 mod values_spatial;
+mod wider_cases;

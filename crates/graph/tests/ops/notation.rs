@@ -5,12 +5,7 @@ use paceline_graph::{DType, Dim, Op, Shape, Tensor, ValueType};
 /// The type that prints as `text`.
 pub fn ty(text: &str) -> ValueType {
     let (dtype, dims) = text.strip_suffix(']').and_then(|t| t.split_once('[')).expect("dtype[dims]");
-    let dtype = match dtype {
-        "f32" => DType::F32,
-        "i64" => DType::I64,
-        "bool" => DType::Bool,
-        other => panic!("no element type {other}"),
-    };
+    let dtype = *DType::ALL.iter().find(|t| t.to_string() == dtype).expect("an element type");
     let dim = |text: &str| match text.strip_suffix('N') {
         Some("") => Dim::BATCH,
         Some(each) => Dim::Batch(each.parse().expect("a multiple of the batch")),
@@ -98,48 +93,10 @@ pub fn apply_all(op: &Op, inputs: &[Option<&Tensor>]) -> Vec<Tensor> {
 }
 
 /// The only output of `op`.
-pub fn apply(op: impl Into<OpOf>, inputs: &[&Tensor]) -> Tensor {
+pub fn apply(op: impl Into<Op>, inputs: &[&Tensor]) -> Tensor {
     let inputs: Vec<Option<&Tensor>> = inputs.iter().copied().map(Some).collect();
-    apply_all(&op.into().0, &inputs).swap_remove(0)
+    apply_all(&op.into(), &inputs).swap_remove(0)
 }
-
-/// An operator, made from the type that describes it.
-pub struct OpOf(pub Op);
-
-macro_rules! op_of {
-    ($($name:ident),*) => { $(
-        impl From<paceline_graph::$name> for OpOf {
-            fn from(op: paceline_graph::$name) -> Self {
-                OpOf(Op::$name(op))
-            }
-        }
-    )* };
-}
-
-op_of!(
-    MatMul,
-    Linear,
-    Conv,
-    ConvTranspose,
-    Binary,
-    Unary,
-    Softmax,
-    LayerNorm,
-    RmsNorm,
-    BatchNorm,
-    GroupNorm,
-    Attention,
-    Embedding,
-    Reshape,
-    Transpose,
-    Concat,
-    Slice,
-    Pad,
-    Reduce,
-    MaxPool,
-    AveragePool,
-    GlobalAveragePool
-);
 
 /// The elements of an f32 tensor.
 pub fn values(tensor: &Tensor) -> &[f32] {

@@ -1,7 +1,7 @@
 //! What holds for every operator: no input makes a shape rule panic, an evaluation gives what the shape rule says, and a
 //! sample's result does not depend on the batch it is in.
 
-use paceline_graph::{DType, Data, Dim, Op, Tensor, ValueType};
+use paceline_graph::{DType, Data, Dim, Element, Op, Tensor, ValueType, by_dtype, by_type};
 use proptest::prelude::*;
 
 use crate::cases::{Case, KINDS, fitting, hostile, nearly_fitting};
@@ -45,6 +45,7 @@ proptest! {
 
 #[test]
 fn every_kind_of_operator_is_tried() {
+    // Gather is tried in two ways, and Det comes with Einsum.
     let mut names: Vec<String> = (0..KINDS)
         .map(|kind| {
             let op = format!("{:?}", fitting(kind, &mut Numbers(1)).op);
@@ -53,7 +54,7 @@ fn every_kind_of_operator_is_tried() {
         .collect();
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), KINDS, "{names:?}");
+    assert_eq!(names.len(), KINDS - 1, "{names:?}");
 }
 
 fn infer(case: &Case) -> Result<Vec<ValueType>, paceline_graph::Problem> {
@@ -70,7 +71,9 @@ fn check_evaluation(case: &Case, outputs: &[ValueType], seed: u64) {
     let batched = case.inputs.iter().flatten().any(|ty| ty.shape.batch_axis().is_some());
     for ty in outputs {
         let batch_axes = ty.shape.dims().iter().filter(|d| d.is_batch()).count();
-        assert_eq!(batch_axes, usize::from(batched), "{case:?}: {ty}");
+        // Only Expand makes a batch of nothing: the same for every sample.
+        let made = matches!(case.op, Op::Expand(_)) && !batched && batch_axes == 1;
+        assert!(batch_axes == usize::from(batched) || made, "{case:?}: {ty}");
     }
     let numbers = &mut Numbers(seed ^ 0xda7a);
     let whole: Vec<Option<Tensor>> = case.inputs.iter().map(|ty| Some(data(ty.as_ref()?, numbers))).collect();
@@ -118,7 +121,9 @@ fn data(ty: &ValueType, numbers: &mut Numbers) -> Tensor {
         DType::F32 => (0..len).map(|_| f32s(numbers)).collect::<Vec<f32>>().into(),
         DType::I64 => (0..len).map(|_| numbers.below(6) as i64 - 1).collect::<Vec<i64>>().into(),
         DType::Bool => (0..len).map(|_| numbers.below(2) == 0).collect::<Vec<bool>>().into(),
-        other => unreachable!("no case has an input of {other}"),
+        other => by_dtype!(other, T => {
+            Data::of((0..len).map(|_| T::from_f64(numbers.below(6) as f64 - 1.0)).collect())
+        }),
     };
     Tensor::new(shape, data).expect("as many elements as the shape has")
 }
@@ -138,22 +143,12 @@ fn samples(tensor: &Tensor, ty: &ValueType, first: usize, count: usize) -> Tenso
         })
     };
     shape[axis] = count * each;
-    let data: Data = match tensor.data() {
-        Data::F32(v) => taken().map(|i| v[i]).collect::<Vec<_>>().into(),
-        Data::I64(v) => taken().map(|i| v[i]).collect::<Vec<_>>().into(),
-        Data::Bool(v) => taken().map(|i| v[i]).collect::<Vec<_>>().into(),
-        other => unreachable!("no case has data of {}", other.dtype()),
-    };
+    let data = by_type!(Data, tensor.data(), v => Data::of(taken().map(|i| v[i]).collect()));
     Tensor::new(shape, data).expect("as many elements as the shape has")
 }
 
 /// What must be equal when two tensors are the same bit for bit.
 fn bits(tensor: &Tensor) -> (Vec<usize>, Vec<u64>) {
-    let elements = match tensor.data() {
-        Data::F32(v) => v.iter().map(|v| u64::from(v.to_bits())).collect(),
-        Data::I64(v) => v.iter().map(|&v| v.cast_unsigned()).collect(),
-        Data::Bool(v) => v.iter().map(|&v| u64::from(v)).collect(),
-        other => unreachable!("no case has data of {}", other.dtype()),
-    };
+    let elements = by_type!(Data, tensor.data(), v => v.iter().map(|x| x.bits()).collect());
     (tensor.shape().to_vec(), elements)
 }

@@ -41,8 +41,13 @@ fn conv() {
         (conv(|_| ()), "f32[4, N, 9]; f32[6, 4, 3]", Err("only axis 0 may be the batch")),
         (conv(|_| ()), "f32[4, 4, N]; f32[6, 4, 3]", Err("only axis 0 may be the batch")),
         (conv2(|_| ()), "f32[N, 4, 9]; f32[6, 4, 3]", Err("x [N, C, H, W]")),
-        (Op::Conv(Conv::new(3)), "f32[N, 4, 2, 2, 2]; f32[6, 4, 1, 1, 1]", Err("one or two spatial axes")),
-        (Op::Conv(Conv::new(0)), "f32[N, 4]; f32[6, 4]", Err("one or two spatial axes")),
+        (Op::Conv(Conv::new(3)), "f32[N, 4, 2, 2, 2]; f32[6, 4, 1, 1, 1]", Ok("f32[N, 6, 2, 2, 2]")),
+        (
+            Op::Conv(Conv::new(4)),
+            "f32[N, 4, 2, 2, 2, 2]; f32[6, 4, 1, 1, 1, 1]",
+            Err("one to three spatial axes"),
+        ),
+        (Op::Conv(Conv::new(0)), "f32[N, 4]; f32[6, 4]", Err("one to three spatial axes")),
         (conv(|_| ()), "f32[N, 4, 2]; f32[6, 4, 3]", Err("fit into the padded axes, got kernels [3]")),
         (conv(|_| ()), "f32[N, 4, 9]; f32[6, 4, 0]", Err("kernels, strides and dilations of at least 1")),
         (conv(|c| c.stride = vec![0]), "f32[N, 4, 9]; f32[6, 4, 3]", Err("strides [0]")),
@@ -64,7 +69,9 @@ fn conv() {
             Err("residual [N, 6, 7] to match the output"),
         ),
         (conv(|_| ()), "f32[N, 4, 9]", Err("inputs x, weight, optional bias, optional residual")),
-        (conv(|_| ()), "i64[N, 4, 9]; f32[6, 4, 3]", Err("x of f32")),
+        (conv(|_| ()), "i64[N, 4, 9]; f32[6, 4, 3]", Err("x, weight of numbers, one type for all")),
+        (conv(|_| ()), "i32[N, 4, 9]; i32[6, 4, 3]", Ok("i32[N, 6, 7]")),
+        (conv(|_| ()), "f64[N, 4, 9]; f64[6, 4, 3]", Err("f32, or integers without an activation")),
     ]);
 }
 
@@ -85,9 +92,9 @@ fn conv_transpose() {
             "f32[3N, 4, 5]; f32[4, 3, 3]; f32[6]",
             Ok("f32[3N, 6, 12]"),
         ),
-        (conv(|_| ()), "f32[N, 4, 0]; f32[4, 6, 3]", Err("length, of at least 1")),
-        (conv(|c| c.padding = vec![(4, 3)]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("length, of at least 1")),
-        (conv(|c| c.padding = vec![(MAX, MAX)]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("length, of at least 1")),
+        (conv(|_| ()), "f32[N, 4, 0]; f32[4, 6, 3]", Err("lengths, of at least 1")),
+        (conv(|c| c.padding = vec![(4, 3)]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("lengths, of at least 1")),
+        (conv(|c| c.padding = vec![(MAX, MAX)]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("lengths, of at least 1")),
         (conv(|c| c.stride = vec![MAX]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("fit in memory")),
         (conv(|c| c.dilation = vec![MAX]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("fit in memory")),
         (conv(|c| c.groups = 2), "f32[N, 4, 5]; f32[4, 9223372036854775808, 0]", Err("of at least 1")),
@@ -98,12 +105,8 @@ fn conv_transpose() {
             Err("smaller than the stride or the dilation"),
         ),
         (conv(|c| c.output_padding = vec![]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("one output padding")),
-        (
-            Op::ConvTranspose(ConvTranspose::new(2)),
-            "f32[N, 4, 5, 5]; f32[4, 6, 3, 3]",
-            Err("one spatial axis"),
-        ),
-        (conv(|_| ()), "f32[N, 4, 5]; f32[3, 6, 3]", Err("weight [4, M / groups, kernel] to match x")),
+        (Op::ConvTranspose(ConvTranspose::new(2)), "f32[N, 4, 5, 5]; f32[4, 6, 3, 3]", Ok("f32[N, 6, 7, 7]")),
+        (conv(|_| ()), "f32[N, 4, 5]; f32[3, 6, 3]", Err("weight [4, M / groups, kernel...] to match x")),
         (conv(|c| c.groups = 3), "f32[N, 4, 5]; f32[4, 6, 3]", Err("divides the 4 channels")),
         (conv(|c| c.groups = 0), "f32[N, 4, 5]; f32[4, 6, 3]", Err("0 groups")),
         (conv(|c| c.stride = vec![0]), "f32[N, 4, 5]; f32[4, 6, 3]", Err("strides [0]")),
@@ -117,14 +120,14 @@ fn conv_transpose() {
 fn pools() {
     let max = |kernel, stride, padding, dilation| {
         let (kernel, stride, dilation) = (vec![kernel], vec![stride], vec![dilation]);
-        Op::MaxPool(MaxPool { kernel, stride, padding: vec![padding], dilation })
+        Op::MaxPool(MaxPool { stride, padding: vec![padding], dilation, ..MaxPool::new(kernel) })
     };
     let mean = |kernel: &[usize], stride: &[usize], padding: &[(usize, usize)]| {
         Op::AveragePool(AveragePool {
-            kernel: kernel.to_vec(),
             stride: stride.to_vec(),
             padding: padding.to_vec(),
             count_include_pad: false,
+            ..AveragePool::new(kernel.to_vec())
         })
     };
     let global = || Op::GlobalAveragePool(GlobalAveragePool {});
@@ -146,12 +149,12 @@ fn pools() {
         (max(3, 1, (0, 0), 0), "f32[N, 4, 9]", Err("of at least 1")),
         (max(3, 1, (0, 0), 1), "f32[4, N, 9]", Err("only axis 0 may be the batch")),
         (max(3, 1, (0, 0), 1), "f32[N, 4, 9, 9]", Err("x [N, C, L]")),
-        (max(3, 1, (0, 0), 1), "bool[N, 4, 9]", Err("x of f32")),
+        (max(3, 1, (0, 0), 1), "bool[N, 4, 9]", Err("x of numbers")),
         (mean(&[2, 3], &[2, 1], &[(0, 0), (1, 1)]), "f32[N, 4, 7, 5]", Ok("f32[N, 4, 3, 5]")),
         (mean(&[2], &[2], &[(1, 1)]), "f32[3, 4, 7]", Ok("f32[3, 4, 4]")),
         (mean(&[2], &[2], &[(2, 1)]), "f32[3, 4, 7]", Err("at most half its kernel")),
         (mean(&[2], &[2, 2], &[(1, 1)]), "f32[3, 4, 7]", Err("one stride, padding and dilation")),
-        (mean(&[], &[], &[]), "f32[3, 4]", Err("one or two spatial axes")),
+        (mean(&[], &[], &[]), "f32[3, 4]", Err("one to three spatial axes")),
         (mean(&[8], &[1], &[(0, 0)]), "f32[N, 4, 7]", Err("fit into the padded axes")),
         (mean(&[2], &[1], &[(0, 0)]), "f32[4, 4, N]", Err("only axis 0 may be the batch")),
         (global(), "f32[N, 4, 7]", Ok("f32[N, 4, 1]")),

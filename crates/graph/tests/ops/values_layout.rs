@@ -1,6 +1,6 @@
 //! Evaluations of the operators that move elements.
 
-use paceline_graph::{Concat, Op, Pad, Reshape, Slice, Split, Tensor, Transpose};
+use paceline_graph::{Concat, Op, Pad, PadMode, Reshape, Slice, Split, Tensor, Transpose};
 
 use crate::notation::{apply, apply_all, assert_values, random, shape, tensor, values};
 
@@ -62,16 +62,20 @@ fn split_then_concat_is_the_identity() {
 #[test]
 fn pad_then_slice_is_the_identity() {
     let x = random(&[2, 3, 4], 1);
-    let padded = apply(Pad { pads: vec![(0, 1), (2, 0), (1, 3)], value: 9.0 }, &[&x]);
+    let padded = apply(Pad { pads: vec![(0, 1), (2, 0), (1, 3)], mode: PadMode::Constant(9.0) }, &[&x]);
     assert_eq!(padded.shape(), [3, 5, 8]);
     assert_eq!(values(&padded).iter().filter(|&&v| v == 9.0).count(), 3 * 5 * 8 - 24);
     let cuts = [(0, 0, 2), (1, 2, 5), (2, 1, 5)];
     let back =
         cuts.iter().fold(padded, |t, &(axis, start, end)| apply(Slice { axis, start, end, step: 1 }, &[&t]));
     assert_eq!(back, x);
-    let edges = apply(Pad { pads: vec![(1, 0), (0, 1)], value: f32::NAN }, &[&iota(&[1, 2])]);
+    let edges =
+        apply(Pad { pads: vec![(1, 0), (0, 1)], mode: PadMode::Constant(f64::NAN) }, &[&iota(&[1, 2])]);
     assert_values(&edges, &[f32::NAN, f32::NAN, f32::NAN, 0.0, 1.0, f32::NAN]);
-    assert_values(&apply(Pad { pads: vec![(1, 1)], value: 7.0 }, &[&iota(&[0])]), &[7.0, 7.0]);
+    assert_values(
+        &apply(Pad { pads: vec![(1, 1)], mode: PadMode::Constant(7.0) }, &[&iota(&[0])]),
+        &[7.0, 7.0],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use paceline_graph::{
     Activation, AveragePool, Binary, BinaryOp, Concat, Conv, ConvTranspose, GlobalAveragePool, Linear,
-    MaxPool, Pad, Reduce, ReduceOp, Slice, Tensor, Transpose, Unary,
+    MaxPool, Pad, PadMode, Reduce, ReduceOp, Slice, Tensor, Transpose, Unary,
 };
 
 use crate::notation::{apply, assert_close, assert_values, random, tensor, values};
@@ -26,7 +26,7 @@ fn conv_1d_is_linear_on_unfolded_windows() {
             Conv { stride: vec![stride], padding: vec![padding], dilation: vec![dilation], ..Conv::new(1) };
         let got = apply(conv, &[&x, &weight, &bias]);
 
-        let padded = apply(Pad { pads: vec![(0, 0), (0, 0), padding], value: 0.0 }, &[&x]);
+        let padded = apply(Pad { pads: vec![(0, 0), (0, 0), padding], mode: PadMode::Constant(0.0) }, &[&x]);
         let reach = dilation * (kernel - 1) + 1;
         let rows: Vec<Tensor> = (0..=padded.shape()[2] - reach)
             .step_by(stride)
@@ -149,10 +149,10 @@ fn conv_transpose_is_the_adjoint_of_conv() {
 fn average_pool_is_a_convolution_with_equal_weights() {
     let x = random(&[2, 3, 6, 7], 1);
     let pool = |count_include_pad| AveragePool {
-        kernel: vec![2, 3],
         stride: vec![1, 2],
         padding: vec![(1, 0), (1, 1)],
         count_include_pad,
+        ..AveragePool::new(vec![2, 3])
     };
     let conv = Conv { stride: vec![1, 2], padding: vec![(1, 0), (1, 1)], groups: 3, ..Conv::new(2) };
     let weight = tensor(&[3, 1, 2, 3], vec![1.0 / 6.0; 18]);
@@ -167,7 +167,7 @@ fn pools_by_hand() {
     let x = tensor(&[1, 1, 5], vec![1.0, -3.0, 5.0, NAN, 2.0]);
     let max = |kernel, stride, padding, dilation| {
         let (kernel, stride, dilation) = (vec![kernel], vec![stride], vec![dilation]);
-        apply(MaxPool { kernel, stride, padding: vec![padding], dilation }, &[&x])
+        apply(MaxPool { stride, padding: vec![padding], dilation, ..MaxPool::new(kernel) }, &[&x])
     };
     assert_values(&max(2, 1, (0, 0), 1), &[1.0, 5.0, NAN, NAN]);
     assert_values(&max(3, 2, (1, 1), 1), &[1.0, NAN, NAN]);
@@ -175,7 +175,10 @@ fn pools_by_hand() {
     assert_values(&max(2, 1, (1, 1), 5), &[2.0, 1.0]);
     let mean = |count_include_pad| {
         let (kernel, stride, padding) = (vec![3], vec![2], vec![(1, 1)]);
-        apply(AveragePool { kernel, stride, padding, count_include_pad }, &[&cut(&x, 2, 0, 3)])
+        apply(
+            AveragePool { stride, padding, count_include_pad, ..AveragePool::new(kernel) },
+            &[&cut(&x, 2, 0, 3)],
+        )
     };
     assert_close(&mean(true), &tensor(&[1, 1, 2], vec![-2.0 / 3.0, 2.0 / 3.0]), 1e-6);
     assert_values(&mean(false), &[-1.0, 1.0]);
@@ -184,26 +187,21 @@ fn pools_by_hand() {
 #[test]
 fn max_pool_in_two_dimensions() {
     let x = tensor(&[1, 1, 3, 3], vec![-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, -INF]);
-    let pool = MaxPool {
-        kernel: vec![2, 2],
-        stride: vec![2, 2],
-        padding: vec![(0, 1), (0, 1)],
-        dilation: vec![1, 1],
-    };
+    let pool = MaxPool { padding: vec![(0, 1), (0, 1)], ..MaxPool::new(vec![2, 2]) };
     assert_values(&apply(pool, &[&x]), &[-1.0, -3.0, -7.0, -INF]);
 }
 
 #[test]
 fn windows_that_meet_only_padding() {
     let x = random(&[1, 1, 4], 1);
-    let pool = MaxPool { kernel: vec![2], stride: vec![1], padding: vec![(1, 1)], dilation: vec![5] };
+    let pool = MaxPool { stride: vec![1], padding: vec![(1, 1)], dilation: vec![5], ..MaxPool::new(vec![2]) };
     assert_values(&apply(pool, &[&x]), &[-INF]);
     let nothing = tensor(&[1, 1, 0], vec![]);
     let average = |count_include_pad| AveragePool {
-        kernel: vec![2],
         stride: vec![1],
         padding: vec![(1, 1)],
         count_include_pad,
+        ..AveragePool::new(vec![2])
     };
     assert_values(&apply(average(true), &[&nothing]), &[0.0]);
     assert_values(&apply(average(false), &[&nothing]), &[NAN]);

@@ -1,6 +1,6 @@
 use paceline_graph::passes::recognise_attention;
 use paceline_graph::testing::{Pieces, patterns};
-use paceline_graph::{Dim, Op, Shape, Softmax, Value};
+use paceline_graph::{Classify, Dim, Op, Shape, Softmax, Value, Where};
 
 use crate::support::{Tolerance, assert_same, check, labels};
 
@@ -54,6 +54,22 @@ fn pieces(p: &mut Pieces, [q, k, v]: [Value; 3], mask: Option<Value>, softmax: i
     [q, k, v, product, weights, p.reshape(merged, p.batched(&[dims[1], dims[2] * dims[3]]))]
 }
 
+/// The result, with NaN in the weights replaced.
+fn guarded(p: &mut Pieces, [q, k, v]: [Value; 3], replacement: f64) -> Value {
+    let q = split(p, q, 2, [0, 2, 1, 3]);
+    let k = split(p, k, 2, [0, 2, 3, 1]);
+    let v = split(p, v, 2, [0, 2, 1, 3]);
+    let scores = p.matmul(q, k);
+    let weights = p.softmax(scores);
+    let is_nan = p.node(Op::Classify(Classify::IsNan), &[weights]);
+    let replacement = p.scalar(replacement);
+    let weights = p.node(Op::Where(Where {}), &[is_nan, replacement, weights]);
+    let context = p.matmul(weights, v);
+    let merged = p.transpose(context, &[0, 2, 1, 3]);
+    let dims = p.dims(merged);
+    p.reshape(merged, p.batched(&[dims[1], dims[2] * dims[3]]))
+}
+
 fn mask_of(p: &mut Pieces, shape: &[usize], hidden: fn(usize, usize) -> bool) -> Value {
     let keys = shape[shape.len() - 1];
     let count: usize = shape.iter().product();
@@ -79,6 +95,22 @@ fn masks() {
                     vec![pieces(p, qkv, None, -1)[5]]
                 },
                 "Attention(2)+scale",
+            ),
+            (
+                "what is NaN for want of keys replaced by zeros",
+                |p| {
+                    let qkv = operands(p);
+                    vec![guarded(p, qkv, 0.0)]
+                },
+                "Attention(2)+scale",
+            ),
+            (
+                "what is NaN for want of keys replaced by something else",
+                |p| {
+                    let qkv = operands(p);
+                    vec![guarded(p, qkv, 1.0)]
+                },
+                "Reshape Transpose Reshape Transpose Reshape Transpose MatMul Softmax IsNaN Where MatMul Transpose Reshape",
             ),
             (
                 "a mask for each head",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use paceline_graph::passes::{eliminate_common, eliminate_dead};
-use paceline_graph::{Graph, Op, Pad, Source, Split, Tensor, UnaryOp};
+use paceline_graph::{Graph, Op, Pad, PadMode, Source, Split, Tensor, UnaryOp};
 
 use crate::support::{Tolerance, check, graph};
 
@@ -71,7 +71,8 @@ fn what_is_computed_twice_is_computed_once() {
                 "other attributes, other inputs, the sign of a zero",
                 |p| {
                     let (x, y) = (p.input(&[4]), p.input(&[4]));
-                    let pad = |value| Op::Pad(Pad { pads: vec![(0, 0), (1, 0)], value });
+                    let pad =
+                        |value| Op::Pad(Pad { pads: vec![(0, 0), (1, 0)], mode: PadMode::Constant(value) });
                     vec![
                         p.node(pad(0.0), &[x]),
                         p.node(pad(-0.0), &[x]),

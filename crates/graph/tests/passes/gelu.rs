@@ -25,6 +25,10 @@ fn every_order_and_grouping_is_recognised() {
     check_variants(patterns::GELU_ERF, "Gelu", patterns::gelu_erf);
     check_variants(patterns::GELU_TANH, "GeluTanh", patterns::gelu_tanh);
     check_variants(patterns::SILU, "Silu", patterns::silu);
+    check_variants(2, "HardSwish", |p, x, variant| {
+        let gate = p.unary(UnaryOp::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 }, x);
+        if variant == 0 { p.mul(x, gate) } else { p.mul(gate, x) }
+    });
 }
 
 /// `x * 0.5 * (1 + erf(u))` with the constants given.

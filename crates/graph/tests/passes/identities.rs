@@ -1,5 +1,5 @@
 use paceline_graph::passes::drop_identities;
-use paceline_graph::{Concat, Dim, Op, Pad, Slice, Split, UnaryOp};
+use paceline_graph::{Cast, Concat, DType, Dim, Expand, Op, Pad, PadMode, Slice, Split, Tile, UnaryOp};
 
 use crate::support::{Tolerance, check};
 
@@ -126,9 +126,13 @@ fn chains_are_shortened_and_identities_dropped() {
                 |p| {
                     let x = p.input(&[4]);
                     let y = p.node(Op::Slice(Slice { axis: 1, start: 0, end: 4, step: 1 }), &[x]);
-                    let y = p.node(Op::Pad(Pad { pads: vec![(0, 0); 2], value: 3.0 }), &[y]);
+                    let y =
+                        p.node(Op::Pad(Pad { pads: vec![(0, 0); 2], mode: PadMode::Constant(3.0) }), &[y]);
                     let y = p.node(Op::Split(Split { axis: 1, sizes: vec![4] }), &[y]);
                     let y = p.node(Op::Concat(Concat { axis: 1 }), &[y]);
+                    let y = p.node(Op::Cast(Cast { to: DType::F32 }), &[y]);
+                    let y = p.node(Op::Expand(Expand { shape: p.batched(&[4]) }), &[y]);
+                    let y = p.node(Op::Tile(Tile { repeats: vec![1, 1] }), &[y]);
                     vec![p.unary(UnaryOp::Relu, y)]
                 },
                 "Relu",
@@ -139,7 +143,10 @@ fn chains_are_shortened_and_identities_dropped() {
                     let x = p.input(&[4]);
                     let y = p.node(Op::Slice(Slice { axis: 1, start: 0, end: 3, step: 1 }), &[x]);
                     let y = p.node(Op::Slice(Slice { axis: 1, start: 0, end: 3, step: 2 }), &[y]);
-                    let y = p.node(Op::Pad(Pad { pads: vec![(0, 0), (0, 1)], value: 3.0 }), &[y]);
+                    let y = p.node(
+                        Op::Pad(Pad { pads: vec![(0, 0), (0, 1)], mode: PadMode::Constant(3.0) }),
+                        &[y],
+                    );
                     let parts = p.node_with(Op::Split(Split { axis: 1, sizes: vec![1, 2] }), &[Some(y)]);
                     vec![p.node(Op::Concat(Concat { axis: 1 }), &[parts[0], parts[0]]), parts[1]]
                 },

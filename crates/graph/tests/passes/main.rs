@@ -7,6 +7,7 @@ mod fuse;
 mod gelu;
 mod identities;
 mod norm;
+mod powers;
 mod random;
 mod simplify;
 mod support;

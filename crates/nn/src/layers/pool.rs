@@ -65,6 +65,8 @@ impl<const R: usize> Layer for MaxPool<R> {
             stride: self.stride.0.into(),
             padding: both_sides(self.padding),
             dilation: self.dilation.0.into(),
+            ceil: false,
+            indices: false,
         };
         scope.add("", Op::MaxPool(op), &[Some(x)])
     }
@@ -115,6 +117,8 @@ impl<const R: usize> Layer for AvgPool<R> {
             kernel: self.kernel.0.into(),
             stride: self.stride.0.into(),
             padding: both_sides(self.padding),
+            dilation: vec![1; R],
+            ceil: false,
             count_include_pad: self.count_include_pad,
         };
         scope.add("", Op::AveragePool(op), &[Some(x)])
@@ -161,8 +165,7 @@ impl<const R: usize> Layer for AdaptiveAvgPool<R> {
         let op = if self.output.0 == [1; R] {
             Op::GlobalAveragePool(graph::GlobalAveragePool {})
         } else {
-            let (stride, padding) = (kernel.clone(), both_sides(Axes([0; R])));
-            Op::AveragePool(graph::AveragePool { kernel, stride, padding, count_include_pad: true })
+            Op::AveragePool(graph::AveragePool::new(kernel))
         };
         scope.add("", op, &[Some(x)])
     }

@@ -1,8 +1,8 @@
 //! Graphs of a single operator.
 
 use paceline_graph::{
-    Binary, BinaryOp, Concat, Dim, Graph, MatMul, Op, Pad, Reduce, ReduceOp, Reshape, Shape, Slice, Split,
-    Tensor, Transpose, Unary, UnaryOp,
+    Binary, BinaryOp, Concat, Dim, Graph, MatMul, Op, Pad, PadMode, Reduce, ReduceOp, Reshape, Shape, Slice,
+    Split, Tensor, Transpose, Unary, UnaryOp,
 };
 
 use super::arguments::Arguments;
@@ -41,7 +41,7 @@ fn operator(name: &str, a: &mut Arguments, x: &Tensor) -> Result<Op, Problem> {
         "ReduceMax" => reduce(ReduceOp::Max, a)?,
         "Concat" => Op::Concat(Concat { axis: a.required("axis")? }),
         "Split" => Op::Split(Split { axis: a.required("axis")?, sizes: a.required("sizes")? }),
-        "Pad" => Op::Pad(Pad { pads: a.required("pads")?, value: a.required("value")? }),
+        "Pad" => Op::Pad(Pad { pads: a.required("pads")?, mode: PadMode::Constant(a.required("value")?) }),
         "Transpose" => Op::Transpose(Transpose { permutation: a.required("perm")? }),
         "Reshape" => Op::Reshape(Reshape { shape: reshaped(a.required("shape")?, x) }),
         "Slice" => {

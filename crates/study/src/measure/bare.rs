@@ -9,7 +9,7 @@ use paceline_graph::{DType, Data};
 use super::{Answer, Caller, Verdict};
 use crate::StudyError;
 use crate::answers::same;
-use crate::workload::{Workload, append};
+use crate::workload::Workload;
 
 /// Batches taken in turns: a result that a call left over from an earlier one is a wrong one.
 const TURNS: usize = 8;
@@ -43,10 +43,10 @@ impl Strip {
         for index in 0..turns + batch - 1 {
             let sample = workload.sample(index);
             for (all, tensor) in inputs.iter_mut().zip(&sample.inputs) {
-                append(all, View::of(tensor.data()));
+                View::of(tensor.data()).append_to(all);
             }
             for (all, data) in answers.iter_mut().zip(&sample.answer) {
-                append(all, View::of(data));
+                View::of(data).append_to(all);
             }
         }
         Strip { signature, batch, turns, inputs, answers }

@@ -19,6 +19,7 @@ mod words;
 
 pub use comparison::comparison;
 pub use listed::models as model_list;
+pub use table::{Table, count};
 pub use verified::verification;
 
 use document::{Document, Section};

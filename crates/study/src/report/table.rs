@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A table. A header that begins with `>` is over a column of numbers, aligned to the right.
 #[derive(Clone, Debug)]
-pub(crate) struct Table {
+pub struct Table {
     header: Vec<String>,
     numbers: Vec<bool>,
     rows: Vec<Vec<String>>,
@@ -12,7 +12,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table without rows.
-    pub(crate) fn new<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Self {
+    pub fn new<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Self {
         Self::with_header(header.into_iter().map(String::from))
     }
 
@@ -42,7 +42,7 @@ impl Table {
     }
 
     /// Adds a row with a cell for every column.
-    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = String>) {
+    pub fn push(&mut self, row: impl IntoIterator<Item = String>) {
         let row: Vec<String> = row.into_iter().collect();
         debug_assert_eq!(row.len(), self.header.len(), "a cell for every column");
         self.rows.push(row);
@@ -89,7 +89,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// `1,234,567`
-pub(crate) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     thousands(&value.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! Operators that move elements, of every type: nothing may be rounded, and the sign of a zero stays.
 
-use paceline_graph::{Concat, Dim, Op, Pad, Reshape, Slice, Split, Transpose};
+use paceline_graph::{Concat, Dim, Op, Pad, PadMode, Reshape, Slice, Split, Transpose};
 
 use super::super::sketch::Sketch;
 use super::super::{Case, EXTREMES, Kind, Tolerance, Values};
@@ -128,11 +128,11 @@ fn pad(cases: &mut Vec<Case>) {
         ("rows", &[3, 5], vec![(0, 0), (1, 2), (0, 0)], -1.0),
         ("everywhere", &[2, 3, 4], vec![(0, 0), (1, 0), (2, 3), (1, 1)], 0.25),
         ("nothing", &[5], vec![(0, 0), (0, 0)], 9.0),
-        ("not-a-number", &[5], vec![(0, 0), (1, 1)], f32::NAN),
-        ("minus-infinity", &[5], vec![(0, 0), (1, 1)], f32::NEG_INFINITY),
+        ("not-a-number", &[5], vec![(0, 0), (1, 1)], f64::NAN),
+        ("minus-infinity", &[5], vec![(0, 0), (1, 1)], f64::NEG_INFINITY),
         ("minus-zero", &[5], vec![(0, 0), (1, 1)], -0.0),
     ] {
-        let op = Op::Pad(Pad { pads, value });
+        let op = Op::Pad(Pad { pads, mode: PadMode::Constant(value) });
         cases.push(one(format!("Pad/{name}"), op, shape, Values::OneOf(EXTREMES)));
     }
 }

@@ -11,6 +11,7 @@ mod norm;
 mod pool;
 mod random;
 mod structure;
+mod wider;
 
 pub use random::random_cases;
 
@@ -32,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         attention::cases(),
         layout::cases(),
         pool::cases(),
+        wider::cases(),
         structure::cases(),
         layers::cases(),
         models::cases(),

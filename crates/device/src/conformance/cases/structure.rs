@@ -1,8 +1,8 @@
 //! How operators, inputs and outputs are connected: what a device's memory plan must survive.
 
 use paceline_graph::{
-    Activation, Attention, Binary, BinaryOp, Concat, Dim, LayerNorm, Linear, MatMul, Op, Pad, Reduce,
-    ReduceOp, Reshape, Slice, Softmax, Split, Transpose, Unary, UnaryOp, Value,
+    Activation, Attention, Binary, BinaryOp, Concat, Dim, LayerNorm, Linear, MatMul, Op, Pad, PadMode,
+    Reduce, ReduceOp, Reshape, Slice, Softmax, Split, Transpose, Unary, UnaryOp, Value,
 };
 
 use super::super::sketch::Sketch;
@@ -129,7 +129,8 @@ const BATCH_ELSEWHERE: &[(&str, Build)] = &[
     ("batch-in-the-middle-moved-around", |s| {
         let x = s.x(&[6, 7]);
         let t = s.op(turned(&[1, 0, 2]), &[x]);
-        let padded = s.op(Op::Pad(Pad { pads: vec![(1, 2), (0, 0), (0, 1)], value: 0.5 }), &[t]);
+        let padded =
+            s.op(Op::Pad(Pad { pads: vec![(1, 2), (0, 0), (0, 1)], mode: PadMode::Constant(0.5) }), &[t]);
         let cut = s.op(Op::Slice(Slice { axis: 0, start: 1, end: 9, step: 2 }), &[padded]);
         let both = s.op(Op::Concat(Concat { axis: 0 }), &[cut, cut]);
         let pieces = s.ops(Op::Split(Split { axis: 0, sizes: vec![3, 5] }), &[Some(both)]);

@@ -1,0 +1,113 @@
+//! Files of a model: the model itself and those that its tensors lie in.
+//!
+//! **Traps.** Files are mapped, not read: gigabytes of weights are copied once, into the tensors they become. A mapping is gone when
+//! the model is read. Whoever cuts a file short in that moment stops the process, as with every program that maps files.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use memmap2::Mmap;
+
+use crate::OnnxError;
+
+/// The largest model file: what protobuf can hold. Tensors in other files are not counted.
+const LARGEST_FILE_BYTES: usize = 1 << 31;
+
+/// A file's content.
+pub(crate) fn map(path: &Path) -> Result<Bytes, OnnxError> {
+    let io = |error| OnnxError::Io { path: path.into(), error };
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(io(std::io::Error::other("it is not an ordinary file")));
+    }
+    if metadata.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the mapping is private and only read. That no other process shortens the file meanwhile is asked of the user, in
+    // the documentation of this module and of the functions that read a path.
+    let mapping = unsafe { Mmap::map(&file) }.map_err(io)?;
+    Ok(Bytes::from_owner(mapping))
+}
+
+/// A model file's content.
+pub(crate) fn map_model(path: &Path) -> Result<Bytes, OnnxError> {
+    let content = map(path)?;
+    if content.len() > LARGEST_FILE_BYTES {
+        return Err(OnnxError::Bound { what: "bytes", most: LARGEST_FILE_BYTES });
+    }
+    Ok(content)
+}
+
+/// The files beside a model that its tensors lie in, each mapped once.
+pub(crate) struct ExternalFiles {
+    /// The model's folder; none where the model came from memory.
+    folder: Option<PathBuf>,
+    mapped: HashMap<String, Bytes>,
+}
+
+impl ExternalFiles {
+    /// Those in a folder; none can be had where there is no folder.
+    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
+        ExternalFiles { folder, mapped: HashMap::new() }
+    }
+
+    /// So many bytes, or all, from `offset` on of the file at `location`, a path below the model's folder.
+    pub(crate) fn bytes(
+        &mut self,
+        tensor: &str,
+        location: &str,
+        offset: u64,
+        length: Option<u64>,
+    ) -> Result<Bytes, OnnxError> {
+        let problem = |expected: &str, got: String| OnnxError::Tensor {
+            name: tensor.into(),
+            expected: expected.into(),
+            got,
+        };
+        let Some(folder) = &self.folder else {
+            return Err(problem(
+                "all data within the model, as it was not read from a file",
+                format!("data in '{location}'"),
+            ));
+        };
+        if !self.mapped.contains_key(location) {
+            let inside = "data in a file below the model's folder";
+            let relative = Path::new(location);
+            let plain = relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+            if !plain || location.is_empty() {
+                return Err(problem(inside, format!("data in '{location}'")));
+            }
+            let path = folder.join(relative);
+            let real =
+                |path: &Path| path.canonicalize().map_err(|error| OnnxError::Io { path: path.into(), error });
+            if !real(&path)?.starts_with(real(folder)?) {
+                return Err(problem(inside, format!("'{location}', which is a link to elsewhere")));
+            }
+            self.mapped.insert(location.into(), map(&path)?);
+        }
+        let content = &self.mapped[location];
+        let part = usize::try_from(offset).ok().and_then(|start| {
+            let rest = content.len().checked_sub(start)?;
+            let length = match length {
+                Some(length) => usize::try_from(length).ok()?,
+                None => rest,
+            };
+            (length <= rest).then(|| content.slice(start..start + length))
+        });
+        part.ok_or_else(|| {
+            let wanted = length.map_or("all".into(), |length| format!("{length}"));
+            problem(
+                &format!("{wanted} bytes from byte {offset} of '{location}'"),
+                format!("a file of {} bytes", content.len()),
+            )
+        })
+    }
+
+    /// Bytes of the files that were opened.
+    pub(crate) fn total_bytes(&self) -> usize {
+        self.mapped.values().map(Bytes::len).sum()
+    }
+}
