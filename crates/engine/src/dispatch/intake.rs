@@ -1,0 +1,132 @@
+//! How requests come in: on a lane at once, or into the queue; and how they are taken back.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::calls::Call;
+use super::state::Phase;
+use super::turns::Assignment;
+use super::{Dispatch, Lane};
+use crate::clock::Nanos;
+use crate::job::Part;
+use crate::loaded::Loaded;
+use crate::queue::{Arrival, Overload};
+use crate::statistics::Release;
+use crate::sync::{Thread, lock};
+
+/// Why parts are not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    TooLarge { limit: usize },
+    Overload(Overload),
+    Unloaded,
+    Draining,
+    NoLanes,
+}
+
+/// Where the parts of a request wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) due: Nanos,
+    pub(crate) numbers: Range<u64>,
+}
+
+impl Dispatch {
+    /// A lane to run a request on at once, if one is idle (and so nothing waits), and the model asks for no delay. A request
+    /// with a deadline that cannot be met gets none.
+    pub(crate) fn claim(
+        &self,
+        slot: usize,
+        variant: usize,
+        samples: usize,
+        deadline: Option<Instant>,
+    ) -> Option<(Lane, Assignment)> {
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open || state.idle.is_empty() || !state.queue.is_empty() {
+            return None;
+        }
+        let line = state.models[slot].as_ref()?.lines[variant];
+        if state.queue.max_delay(line) > 0 {
+            return None;
+        }
+        let busy = state.busy() + 1;
+        let predicted =
+            state.queue.costs(line)?.predict(samples, busy).map_or(0, |cost| cost.mean_ns as Nanos);
+        if let Some(deadline) = deadline
+            && self.clock.now().saturating_add(predicted) > self.clock.at(deadline)
+        {
+            return None;
+        }
+        let serving = Arc::clone(state.serving[line].as_ref()?);
+        let lane = state.take_idle(false)?;
+        state.queue.charge(line, predicted);
+        let post = &mut state.posts[lane.index()];
+        post.alarm = None;
+        (post.latest, post.until) = (samples, self.clock.now().saturating_add(predicted));
+        let (helpers, woken) = self.call_for_help(&mut state, &serving, predicted);
+        drop(state);
+        woken.iter().for_each(Thread::unpark);
+        let release = Release::Inline;
+        Some((lane, Assignment { serving, line, samples, release, busy, predicted, helpers }))
+    }
+
+    /// Accepts the parts of one request, all or none; where they wait.
+    pub(crate) fn submit(
+        &self,
+        loaded: &Loaded,
+        variant: usize,
+        parts: SmallVec<[Part; 1]>,
+        request: &Arrival,
+    ) -> Result<Place, Refusal> {
+        if request.samples > self.bounds.samples || request.bytes > self.bounds.bytes {
+            let by_bytes = self.bounds.bytes / (request.bytes / request.samples.max(1)).max(1);
+            return Err(Refusal::TooLarge { limit: self.bounds.samples.min(by_bytes) });
+        }
+        let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open {
+            return Err(Refusal::Draining);
+        }
+        if state.alive == 0 {
+            return Err(Refusal::NoLanes);
+        }
+        let Some(model) = &state.models[loaded.slot] else { return Err(Refusal::Unloaded) };
+        let line = model.lines[variant];
+        let (load, ahead) = (state.load(), state.ahead(request.now));
+        let admitted = state.queue.admit(line, request, &self.bounds, load, &ahead);
+        let request = &admitted.map_err(Refusal::Overload)?;
+        // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
+        loaded.counters.accepted();
+        let (first, due) = (state.queue.next_number(), request.due());
+        for mut part in parts {
+            (part.number, part.due, part.line) = (state.queue.next_number(), due, line);
+            let samples = part.samples();
+            let bytes = request.bytes / request.samples.max(1) * samples;
+            state.queue.push(line, &Arrival { samples, bytes, ..*request }, load.lanes, part);
+            if let Some(lane) = state.take_idle(true) {
+                woken.extend(self.call(&mut state, Call::Serve(lane)));
+            } else if state.posts.iter().any(|post| post.helps) {
+                self.wanted.store(true, Ordering::Relaxed);
+            }
+        }
+        let numbers = first..state.queue.next_number();
+        drop(state);
+        woken.iter().for_each(Thread::unpark);
+        Ok(Place { line, due, numbers })
+    }
+
+    /// Takes back the parts of a request that still wait.
+    pub(crate) fn withdraw(&self, place: &Place) -> Vec<Part> {
+        let mut state = lock(&self.state);
+        let parts = state.queue.withdraw_all(place.line, place.due, place.numbers.clone());
+        let gone = if parts.is_empty() { None } else { state.collect(place.line) };
+        drop(state);
+        drop(gone);
+        parts
+    }
+}
