@@ -15,6 +15,7 @@ mod gather;
 mod norm;
 mod pool;
 mod product;
+mod recurrent;
 mod reduce;
 
 use std::collections::HashMap;
@@ -145,6 +146,8 @@ impl<'g> Lowering<'g> {
             Op::Where(_) => self.choose(node),
             Op::Cast(op) => self.cast(node, op),
             Op::Softmax(op) => self.softmax(node, op),
+            Op::LogSoftmax(op) => self.log_softmax(node, op),
+            Op::Recurrent(op) => self.recurrent(node, op),
             Op::LayerNorm(op) => self.layer_norm(node, op),
             Op::RmsNorm(op) => self.rms_norm(node, op),
             Op::BatchNorm(op) => self.batch_norm(node, op),

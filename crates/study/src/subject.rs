@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use paceline_device::conformance::{Case, cases};
 use paceline_device::{Device, Signature};
 use paceline_graph::Graph;
-use paceline_nn::{Model, Parameters, StateDict, flops, sample_inputs};
+use paceline_nn::{Model, StateDict, flops, sample_inputs};
 
 use crate::results::ModelCost;
 use crate::workload::{Preparation, Workload, split};
@@ -56,7 +56,7 @@ impl Subject {
         Ok(ModelCost {
             model: self.model.name().into(),
             flops_per_sample: flops(&graph),
-            weight_bytes: 4 * Parameters::of(self.model.network()).trained_elements() as u64,
+            weight_bytes: 4 * graph.parameter_count() as u64,
             sample_bytes: Signature::of(&graph).request_bytes(1) as u64,
         })
     }

@@ -18,6 +18,7 @@ pub(crate) mod norm;
 pub(crate) mod pack;
 pub(crate) mod pad;
 pub(crate) mod pool;
+pub(crate) mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod row;
 pub(crate) mod set;

@@ -12,6 +12,7 @@ use super::gemm::GemmCall;
 use super::isa::Isa;
 use super::pad::{self, Padded};
 use super::pool::{self, PoolAxis};
+use super::recurrent::{self, CellCall};
 use super::{gemm, norm, pack, reduce, softmax, vector};
 use paceline_graph::{BinaryOp, ReduceOp, UnaryOp};
 
@@ -110,6 +111,10 @@ kernel_sets! {
         shift: *const f32) = norm::channel_affine;
     /// See [`softmax::softmax`].
     softmax: fn(src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = softmax::softmax;
+    /// See [`softmax::log_softmax`].
+    log_softmax: fn(src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = softmax::log_softmax;
+    /// See [`recurrent::cell`].
+    cell: fn(call: &CellCall) = recurrent::cell;
     /// See [`reduce::reduce`].
     reduce: fn(op: ReduceOp, src: *const f32, dst: *mut f32, sizes: (usize, usize, usize)) = reduce::reduce;
     /// See [`copy::copy_f32`].

@@ -1,4 +1,4 @@
-//! Softmax along one axis.
+//! Softmax and its logarithm along one axis.
 //!
 //! As in PyTorch, a NaN, an infinity or nothing but negative infinities make the whole slice NaN: `inf - inf` is NaN,
 //! and the sum takes it to every element.
@@ -82,6 +82,74 @@ unsafe fn columns<V: Vector>(src: *const f32, dst: *mut f32, len: usize, stride:
     }
 }
 
+/// `x - max - ln(sum(exp(x - max)))` along the middle axis of values `[outer, len, inner]`.
+///
+/// # Safety
+/// `outer * len * inner` values are readable at `src` and writable at `dst`, which do not overlap. The machine has `V`'s
+/// instruction set.
+#[inline(always)]
+pub(crate) unsafe fn log_softmax<V: Vector>(
+    src: *const f32,
+    dst: *mut f32,
+    (outer, len, inner): (usize, usize, usize),
+) {
+    for (i, j) in (0..outer).flat_map(|i| (0..inner).step_by(V::LANES).map(move |j| (i, j))) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (src, dst) = (src.add(i * len * inner + j), dst.add(i * len * inner + j));
+            if inner == 1 {
+                log_row::<V>(src, dst, len);
+            } else {
+                log_columns::<V>(src, dst, len, inner, inner - j);
+            }
+        }
+    }
+}
+
+/// One row of `len` values.
+#[inline(always)]
+unsafe fn log_row<V: Vector>(src: *const f32, dst: *mut f32, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lowest = V::splat(f32::NEG_INFINITY);
+        let largest = fold(src, len, (lowest, lowest), |m, x| x.at_least(m), |a, b| a.max(b));
+        let largest = V::splat(largest.reduce_max());
+        map!(src, dst, len, |x: V| exp_or_zero(x.sub(largest)));
+        let sum = fold(dst, len, (V::zero(), V::zero()), |sum, e| sum.add(e), |a, b| a.add(b));
+        let logarithm = V::splat(ln(sum.reduce_add()));
+        map!(src, dst, len, |x: V| x.sub(largest).sub(logarithm));
+    }
+}
+
+/// `n` columns, or a register of them if there are more, of `len` values each, `stride` apart.
+#[inline(always)]
+unsafe fn log_columns<V: Vector>(src: *const f32, dst: *mut f32, len: usize, stride: usize, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut largest = V::splat(f32::NEG_INFINITY);
+        for k in 0..len {
+            largest = load_up_to::<V>(src.add(k * stride), n).at_least(largest);
+        }
+        let mut sum = V::zero();
+        for k in 0..len {
+            sum = sum.add(exp_or_zero(load_up_to::<V>(src.add(k * stride), n).sub(largest)));
+        }
+        let mut sums = [0.0; 16];
+        sum.store(sums.as_mut_ptr());
+        let logarithms = sums.map(ln);
+        let logarithm = V::load(logarithms.as_ptr());
+        for k in 0..len {
+            let x = load_up_to::<V>(src.add(k * stride), n);
+            store_up_to(x.sub(largest).sub(logarithm), dst.add(k * stride), n);
+        }
+    }
+}
+
+/// The natural logarithm, of one sum in many elements.
+fn ln(x: f32) -> f32 {
+    f64::from(x).ln() as f32
+}
+
 #[cfg(test)]
 mod tests {
     use crate::kernels::set::KernelSet;
@@ -119,6 +187,49 @@ mod tests {
                 unsafe { (set.softmax)(in_place.as_ptr(), in_place.as_mut_ptr(), (outer, len, inner)) };
                 assert_eq!(in_place, y);
                 assert_eq!(softmax_of(set, &x[len * inner..], (1, len, inner)), y[len * inner..]);
+            }
+        }
+    }
+
+    fn log_softmax_of(set: &KernelSet, x: &[f32], sizes: (usize, usize, usize)) -> Vec<f32> {
+        let mut y = vec![0.0; x.len()];
+        // SAFETY: the sizes multiply to the number of values.
+        unsafe { (set.log_softmax)(x.as_ptr(), y.as_mut_ptr(), sizes) };
+        y
+    }
+
+    #[test]
+    fn logarithms_are_right_far_from_the_largest_too() {
+        for set in KernelSet::all() {
+            for (len, inner) in LENGTHS.into_iter().flat_map(|len| [1, 2, 16, 19].map(|inner| (len, inner))) {
+                let outer = 2;
+                let x: Vec<f32> = (0..outer * len * inner).map(|i| (i as f32 * 1.3).sin() * 200.0).collect();
+                let y = log_softmax_of(set, &x, (outer, len, inner));
+                for (i, j) in (0..outer).flat_map(|i| (0..inner).map(move |j| (i, j))) {
+                    let at = |k: usize| (i * len + k) * inner + j;
+                    let largest = (0..len).map(|k| f64::from(x[at(k)])).fold(f64::NEG_INFINITY, f64::max);
+                    let sum: f64 = (0..len).map(|k| (f64::from(x[at(k)]) - largest).exp()).sum();
+                    for k in 0..len {
+                        let (got, want) = (f64::from(y[at(k)]), f64::from(x[at(k)]) - largest - sum.ln());
+                        let what = format!("{} of {outer} x {len} x {inner}, at {k}", set.isa);
+                        assert!(
+                            (got - want).abs() <= 1e-6 * want.abs().max(1.0),
+                            "{what}: {got}, not {want}"
+                        );
+                    }
+                }
+                assert_eq!(log_softmax_of(set, &x[len * inner..], (1, len, inner)), y[len * inner..]);
+            }
+            let (inf, nan) = (f32::INFINITY, f32::NAN);
+            for inner in [1, 17] {
+                let of = |case: &[f32]| {
+                    let x: Vec<f32> = case.iter().flat_map(|&x| std::iter::repeat_n(x, inner)).collect();
+                    log_softmax_of(set, &x, (1, case.len(), inner))
+                };
+                assert!(of(&[-inf, 0.0]).iter().enumerate().all(|(i, &y)| y == [-inf, 0.0][i / inner]));
+                for case in [[-inf, -inf], [inf, 0.0], [nan, 0.0], [0.0, nan]] {
+                    assert!(of(&case).iter().all(|y| y.is_nan()), "{case:?} on {}", set.isa);
+                }
             }
         }
     }

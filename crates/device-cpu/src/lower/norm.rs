@@ -1,6 +1,6 @@
 //! Softmax and the normalisations.
 
-use paceline_graph::{BatchNorm, GroupNorm, LayerNorm, Node, RmsNorm, Softmax};
+use paceline_graph::{BatchNorm, GroupNorm, LayerNorm, LogSoftmax, Node, RmsNorm, Softmax};
 
 use super::copy::axis_index;
 use super::{Lowering, Unsupported};
@@ -16,6 +16,19 @@ impl Lowering<'_> {
         let step = rows_step(x.slot, y.slot, move |frame, x, y| {
             // SAFETY: both operands are dense and have these sizes for each sample.
             unsafe { (frame.kernels.softmax)(x, y, (sizes.0 * frame.samples, sizes.1, sizes.2)) }
+        });
+        self.emit(step, &[&x], &y, 0);
+        Ok(())
+    }
+
+    pub fn log_softmax(&mut self, node: &Node, op: &LogSoftmax) -> Result<(), Unsupported> {
+        self.only_f32(node, 0)?;
+        let x = self.dense_input(node, 0);
+        let y = self.destination(node.outputs[0]);
+        let sizes = around(&x.shape, axis_index(op.axis, x.rank()), 1);
+        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+            // SAFETY: both operands are dense and have these sizes for each sample, in storages of their own.
+            unsafe { (frame.kernels.log_softmax)(x, y, (sizes.0 * frame.samples, sizes.1, sizes.2)) }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())

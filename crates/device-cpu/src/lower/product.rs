@@ -27,23 +27,33 @@ impl Lowering<'_> {
             return Ok(());
         };
         let packed = self.packed_weight(&weight, n, k);
+        self.packed_product(packed, &x, [bias.as_ref(), residual.as_ref()], activation, &y);
+        Ok(())
+    }
+
+    /// Plans `y = activation(x W^T + bias + residual)`. The rows of `x` are contiguous.
+    pub(super) fn packed_product(
+        &mut self,
+        packed: PackedMatrix,
+        x: &Operand,
+        [bias, residual]: [Option<&Operand>; 2],
+        activation: Option<Activation>,
+        y: &Operand,
+    ) {
         let rows = |operand: &Operand| operand.strides[..operand.rank() - 1].to_vec();
-        let nd =
-            Nd::new(&x.shape[..x.rank() - 1], [&rows(&x), &rows(&y)], [x.sample_stride, y.sample_stride]);
-        let reads: Vec<&Operand> =
-            [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
+        let shape = &x.shape[..x.rank() - 1];
         let step = PackedProduct {
             packed,
-            rows: nd,
-            rows_per_sample: x.shape[..x.rank() - 1].iter().product(),
+            rows: Nd::new(shape, [&rows(x), &rows(y)], [x.sample_stride, y.sample_stride]),
+            rows_per_sample: shape.iter().product(),
             x: x.slot,
-            bias: bias.as_ref().map(|b| b.slot),
-            residual: residual.as_ref().map(|r| r.slot),
+            bias: bias.map(|b| b.slot),
+            residual: residual.map(|r| r.slot),
             y: y.slot,
             activation,
         };
-        self.emit(step, &reads, &y, 0);
-        Ok(())
+        let reads: Vec<&Operand> = [Some(x), bias, residual].into_iter().flatten().collect();
+        self.emit(step, &reads, y, 0);
     }
 
     pub fn matmul(&mut self, node: &Node) -> Result<(), Unsupported> {

@@ -440,7 +440,7 @@ fn recurrent(cases: &mut Vec<Case>) {
             Some(0.5),
         ),
     ] {
-        for (hidden, initial) in [(5, true), (17, false)] {
+        for (hidden, initial, lengths) in [(5, true, true), (17, false, false), (33, true, false)] {
             let (mut s, d) = (Sketch::new(), direction.count());
             let x = s.x(&[7, 3]);
             let x = s.op(turned(&[1, 0, 2]), &[x]);
@@ -449,9 +449,14 @@ fn recurrent(cases: &mut Vec<Case>) {
             let bias = s.constant(&[d, 2 * gates * hidden], Values::Uniform(-0.3, 0.3));
             let mut inputs = vec![Some(x), Some(w), Some(r), Some(bias)];
             if initial {
-                let lengths = s.input(&[], Values::Whole(DType::I32, 0, 8));
-                let h = s.x(&[d, hidden]);
-                inputs.extend([Some(lengths), Some(s.op(turned(&[1, 0, 2]), &[h]))]);
+                let lengths = lengths.then(|| s.input(&[], Values::Whole(DType::I32, 0, 8)));
+                let mut state = || {
+                    let state = s.x(&[d, hidden]);
+                    Some(s.op(turned(&[1, 0, 2]), &[state]))
+                };
+                let states = [state(), if gates == 4 { state() } else { None }];
+                inputs.push(lengths);
+                inputs.extend(states);
             }
             let activations = functions.repeat(d);
             let op = Op::Recurrent(Recurrent { cell, direction, activations, clip });
