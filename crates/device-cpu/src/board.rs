@@ -27,9 +27,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::division::Units;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, UnsafeCell, spin_loop, yield_now};
 
-/// How often a helper looks for an execution before it gives up: about 40 us where a pause of the processor takes 140 cycles,
-/// and less where it is shorter.
-const LOOKS: usize = if cfg!(loom) { 1 } else { 1000 };
+/// How often a helper looks for an execution before it gives up: for some milliseconds, because whoever called it may have to make
+/// and clear memory for the results first. It is told when the execution is over before it has come here.
+const LOOKS: usize = if cfg!(loom) { 1 } else { 200_000 };
 /// After how many looks in vain a waiting thread lets others have its core.
 const LOOKS_BEFORE_YIELD: usize = if cfg!(loom) { 2 } else { 4000 };
 
@@ -64,11 +64,7 @@ impl Task {
     fn of<F: Fn(Range<usize>, *mut u8) + Sync>(work: &F) -> Self {
         /// # Safety
         /// `work` is the address of an `F` that is alive.
-        unsafe fn call<F: Fn(Range<usize>, *mut u8)>(
-            work: *const (),
-            piece: Range<usize>,
-            scratch: *mut u8,
-        ) {
+        unsafe fn call<F: Fn(Range<usize>, *mut u8)>(work: *const (), piece: Range<usize>, scratch: *mut u8) {
             // SAFETY: the caller's promise.
             unsafe { (*work.cast::<F>())(piece, scratch) }
         }
@@ -140,9 +136,10 @@ impl Board {
         helped
     }
 
-    /// Waits briefly for an execution to have the board.
+    /// Waits some milliseconds for an execution to have the board.
     fn await_execution(&self, leave: &dyn Fn() -> bool) -> Option<usize> {
-        for _ in 0..LOOKS {
+        let mut looks = 0;
+        while looks < LOOKS {
             let turn = self.turn.load(Relaxed);
             if !turn.is_multiple_of(2) {
                 return Some(turn);
@@ -150,7 +147,7 @@ impl Board {
             if leave() {
                 return None;
             }
-            spin_loop();
+            pause(&mut looks);
         }
         None
     }

@@ -216,7 +216,9 @@ mod tests {
         ];
         for (nd, samples) in nests.iter().flat_map(|nd| [1, 3].map(|samples| (nd, samples))) {
             let elements = |run: Run<2>| {
-                (0..run.length).map(move |i| [0, 1].map(|k| run.offsets[k] + i * run.strides[k])).collect::<Vec<_>>()
+                (0..run.length)
+                    .map(move |i| [0, 1].map(|k| run.offsets[k] + i * run.strides[k]))
+                    .collect::<Vec<_>>()
             };
             let whole: Vec<_> = runs(nd, samples).into_iter().flat_map(elements).collect();
             assert_eq!(whole.len(), nd.elements(samples));

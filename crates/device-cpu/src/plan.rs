@@ -167,7 +167,13 @@ pub(crate) trait Step: Send + Sync {
     ///
     /// # Safety
     /// As for [`run`](Step::run), but that other units of this pass may run at the same time. Nobody else uses `scratch`.
-    unsafe fn run_units(&self, frame: &Frame<'_>, scratch: *mut u8, pass: usize, units: Option<Range<usize>>) {
+    unsafe fn run_units(
+        &self,
+        frame: &Frame<'_>,
+        scratch: *mut u8,
+        pass: usize,
+        units: Option<Range<usize>>,
+    ) {
         let _ = scratch;
         unreachable!("pass {pass} of a step that is not divided, {units:?} for {} samples", frame.samples)
     }

@@ -66,6 +66,8 @@ pub(crate) struct Dispatch {
     wanted: AtomicBool,
     /// By lane: changes with every call, for the thread that spins.
     signals: Box<[AtomicUsize]>,
+    /// By lane: changes whenever what it executed is over, for those that help.
+    ended: Box<[AtomicUsize]>,
     /// How long each lane was executing.
     pub(crate) times: Arc<LaneTimes>,
     /// Where lanes record what they execute, if anybody wants to know.
@@ -126,7 +128,14 @@ pub(crate) enum Call {
     /// To execute what waits.
     Serve(Lane),
     /// To help an execution of this program.
-    Help(Lane, Arc<Serving>),
+    Help(Lane, Arc<Serving>, Running),
+}
+
+/// What a lane executes at the moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running {
+    lane: usize,
+    ended: usize,
 }
 
 /// Shorter executions are over before help has come.
@@ -248,7 +257,7 @@ impl Dispatch {
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
         let (wanted, clock) = (AtomicBool::new(false), Clock::start());
-        let signals = (0..capacity).map(|_| AtomicUsize::new(0)).collect();
+        let [signals, ended] = [(); 2].map(|()| (0..capacity).map(|_| AtomicUsize::new(0)).collect());
         let times = Arc::new(LaneTimes::new(capacity));
         (0..lanes).for_each(|lane| times.begin(lane));
         Dispatch {
@@ -261,6 +270,7 @@ impl Dispatch {
             called,
             wanted,
             signals,
+            ended,
             times,
             trace,
         }
@@ -412,7 +422,7 @@ impl Dispatch {
         let post = &mut state.posts[lane.index()];
         post.alarm = None;
         (post.latest, post.until) = (samples, self.clock.now().saturating_add(predicted));
-        let (helpers, woken) = self.call_for_help(&mut state, &serving, predicted);
+        let (helpers, woken) = self.call_for_help(&mut state, &lane, &serving, predicted);
         drop(state);
         woken.iter().for_each(Thread::unpark);
         let release = Release::Inline;
@@ -484,6 +494,7 @@ impl Dispatch {
     ) -> Next {
         // Dropped after the lock is released.
         let mut gone: SmallVec<[Arc<Serving>; 1]> = SmallVec::new();
+        self.end(&lane);
         let mut state = lock(&self.state);
         state.record(done);
         state.posts[lane.index()].helps = false;
@@ -513,7 +524,7 @@ impl Dispatch {
                     let Some(serving) = serving else {
                         unreachable!("a line has a program as long as it is there")
                     };
-                    let (helpers, mut woken) = self.call_for_help(&mut state, &serving, predicted);
+                    let (helpers, mut woken) = self.call_for_help(&mut state, &lane, &serving, predicted);
                     woken.extend(self.rouse(&mut state));
                     drop(state);
                     woken.iter().for_each(Thread::unpark);
@@ -539,6 +550,7 @@ impl Dispatch {
 
     /// Returns a claimed lane; its thread goes on when something waits.
     pub(crate) fn release(&self, lane: Lane, done: Option<Execution<'_>>) {
+        self.end(&lane);
         let mut state = lock(&self.state);
         state.record(done);
         let thread = if state.queue.is_empty() && state.alive <= state.wanted {
@@ -576,6 +588,7 @@ impl Dispatch {
     /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever
     /// waits comes back, to be answered with an error.
     pub(crate) fn retire(&self, lane: Lane) -> Vec<Part> {
+        self.end(&lane);
         let mut state = lock(&self.state);
         let post = &mut state.posts[lane.index()];
         let (thread, was_counted) = (post.thread.take(), !post.retiring);
@@ -771,7 +784,7 @@ impl Dispatch {
                 self.called.fetch_add(1, Ordering::Relaxed);
                 lane.0
             }
-            Call::Help(lane, _) => lane.0,
+            Call::Help(lane, ..) => lane.0,
         };
         let post = &mut state.posts[index];
         post.helps = matches!(call, Call::Help(..));
@@ -780,10 +793,11 @@ impl Dispatch {
         if post.spins { None } else { post.thread.clone() }
     }
 
-    /// Calls idle lanes to help an execution, if it is long enough and nothing waits; how many, and the threads to be woken.
+    /// Calls idle lanes to help what a lane is about to execute, if it is long enough and nothing waits; how many, and the threads to be woken.
     fn call_for_help(
         &self,
         state: &mut State,
+        leader: &Lane,
         serving: &Arc<Serving>,
         predicted: Nanos,
     ) -> (usize, SmallVec<[Thread; 2]>) {
@@ -792,14 +806,26 @@ impl Dispatch {
             return (helpers, woken);
         }
         self.wanted.store(false, Ordering::Relaxed);
+        let lane = leader.index();
+        let running = Running { lane, ended: self.ended[lane].load(Ordering::Relaxed) };
         let most = (predicted / NS_A_HELPER).min(self.max_helpers as Nanos);
         while (helpers as Nanos) < most
             && let Some(lane) = state.take_idle(true)
         {
-            woken.extend(self.call(state, Call::Help(lane, Arc::clone(serving))));
+            woken.extend(self.call(state, Call::Help(lane, Arc::clone(serving), running)));
             helpers += 1;
         }
         (helpers, woken)
+    }
+
+    /// Whether an execution is over. A hint: what it has written is not to be read for that.
+    pub(crate) fn is_over(&self, running: Running) -> bool {
+        self.ended[running.lane].load(Ordering::Relaxed) != running.ended
+    }
+
+    /// Says that what a lane executed is over.
+    fn end(&self, lane: &Lane) {
+        self.ended[lane.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether a lane that helps shall look for requests.

@@ -136,7 +136,8 @@ mod real {
                     resume_unwind(Box::new("a piece"));
                 }
             };
-            let panic = catch_unwind(AssertUnwindSafe(|| lead.share(units(2), null_mut(), &work))).unwrap_err();
+            let panic =
+                catch_unwind(AssertUnwindSafe(|| lead.share(units(2), null_mut(), &work))).unwrap_err();
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"a piece"));
             // The board is as good as new, for this execution and the next.
             let sum = AtomicUsize::new(0);

@@ -362,8 +362,7 @@ impl Product {
             (planes.start * self.padded.plane_stride, planes.len() * self.padded.plane_stride);
         assert!(begin + length <= args.shared.len(), "{planes:?} in {}", args.shared.len());
         // SAFETY: within the scratch, and the caller's promise.
-        let to =
-            unsafe { std::slice::from_raw_parts_mut(args.shared.cast::<f32>().add(begin), length) };
+        let to = unsafe { std::slice::from_raw_parts_mut(args.shared.cast::<f32>().add(begin), length) };
         self.padded.copy(set, from, to);
     }
 
@@ -401,8 +400,7 @@ impl Product {
         };
         let channel = group * (self.channels_out / self.groups) + columns.start;
         let left = group * (self.channels_in / self.groups) * self.padded.plane_stride + phase.first;
-        let first =
-            chunk.start * self.output_floats + channel * self.output_plane + phase.out_first;
+        let first = chunk.start * self.output_floats + channel * self.output_plane + phase.out_first;
         // The rows of the product are the windows of a line, and its samples the lines; or, over one axis, the
         // samples; or, if a sample has one window, the rows are the samples.
         let strides = |sample: usize, line: usize, step: usize| match (phase.lines, phase.windows) {
@@ -413,9 +411,8 @@ impl Product {
         let out_strides = strides(self.output_floats, phase.out_line_step, phase.out_step);
         for stretch in phase.stretches(rows) {
             let left = left + stretch.sample * sample_floats + stretch.at(phase.line_step, phase.step);
-            let to = first
-                + stretch.sample * self.output_floats
-                + stretch.at(phase.out_line_step, phase.out_step);
+            let to =
+                first + stretch.sample * self.output_floats + stretch.at(phase.out_line_step, phase.out_step);
             let call = GemmCall {
                 samples: stretch.count,
                 m: stretch.rows,

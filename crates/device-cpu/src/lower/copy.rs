@@ -139,9 +139,8 @@ impl Rowwise for Copy {
             match self.element_bytes {
                 1 => self.planes::<u8>(frame, rows, |plane, from, to| copy(plane, from, to)),
                 2 => self.planes::<u16>(frame, rows, |plane, from, to| copy(plane, from, to)),
-                4 => {
-                    self.planes::<f32>(frame, rows, |plane, from, to| (frame.kernels.copy_f32)(plane, from, to))
-                }
+                4 => self
+                    .planes::<f32>(frame, rows, |plane, from, to| (frame.kernels.copy_f32)(plane, from, to)),
                 8 => self.planes::<u64>(frame, rows, |plane, from, to| copy(plane, from, to)),
                 other => unreachable!("no element type has {other} bytes"),
             }

@@ -82,8 +82,7 @@ impl Lowering<'_> {
         let (groups, group) = (op.groups, channels / op.groups);
         let (weight_slot, bias_slot) = (slot(&weight), slot(&bias));
         let epsilon = op.epsilon;
-        let rows =
-            self.rows(outer * groups, (group * inner) as f64 * NORM_OPERATIONS, 2 * group * inner);
+        let rows = self.rows(outer * groups, (group * inner) as f64 * NORM_OPERATIONS, 2 * group * inner);
         let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
             for (outer, some) in within(rows, groups) {
                 let sizes = (some.len(), group, inner);

@@ -73,7 +73,8 @@ enum Division {
 
 impl Product {
     fn pass(&self, samples: usize, pass: usize) -> Pass {
-        let (index, pads) = if self.padded.is_plain() { (pass, false) } else { (pass / 2, pass.is_multiple_of(2)) };
+        let (index, pads) =
+            if self.padded.is_plain() { (pass, false) } else { (pass / 2, pass.is_multiple_of(2)) };
         let first = index * self.pass_samples(samples);
         Pass { chunk: first..(first + self.pass_samples(samples)).min(samples), pads }
     }
