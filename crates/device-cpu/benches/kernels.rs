@@ -9,6 +9,9 @@
 #[allow(dead_code, unused_imports, reason = "as above")]
 #[path = "../src/ceilings.rs"]
 mod ceilings;
+#[allow(dead_code, unused_imports, reason = "as above")]
+#[path = "../src/division.rs"]
+mod division;
 #[allow(
     dead_code,
     unused_imports,
@@ -22,7 +25,7 @@ mod kernels;
 mod memory;
 
 use ceilings::{CHAINS, multiply_adds, read};
-use kernels::conv::{ConvArgs, ConvShape, PackedConv};
+use kernels::conv::{ConvArgs, ConvShape, Convolution, PackedConv};
 use kernels::gemm::{GemmCall, RightPointer, Strides};
 use kernels::isa::Isa;
 use kernels::pack::PackedMatrix;
@@ -147,15 +150,18 @@ fn convolutions(set: &'static KernelSet, name: &str, layers: &[[usize; 5]], samp
     report(set, name, samples, flop, 0.0, || {
         for (layer, (conv, bias)) in packed.iter().enumerate() {
             let (x, y) = images.split_at_mut(layer + 1);
-            conv.run(ConvArgs {
+            let args = ConvArgs {
                 samples,
                 input: x[layer].floats(),
                 bias: Some(bias),
                 residual: None,
                 activation: Some(Activation::Relu),
                 out: y[0].floats_mut(),
+                shared: scratch.floats_mut(),
                 scratch: scratch.floats_mut(),
-            });
+            };
+            // SAFETY: output and scratch are borrowed here alone.
+            unsafe { conv.run(args) }
         }
     });
 }

@@ -27,9 +27,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::division::Units;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, UnsafeCell, spin_loop, yield_now};
 
-/// How often a helper looks for an execution before it gives up: about 40 us where a pause of the processor takes 140 cycles,
-/// and less where it is shorter.
-const LOOKS: usize = if cfg!(loom) { 1 } else { 1000 };
+/// How often a helper looks for an execution before it gives up: for some milliseconds, because whoever called it may have to make
+/// and clear memory for the results first. It is told when the execution is over before it has come here.
+const LOOKS: usize = if cfg!(loom) { 1 } else { 200_000 };
 /// After how many looks in vain a waiting thread lets others have its core.
 const LOOKS_BEFORE_YIELD: usize = if cfg!(loom) { 2 } else { 4000 };
 
@@ -55,18 +55,18 @@ unsafe impl Send for Board {}
 #[derive(Clone, Copy)]
 struct Task {
     work: *const (),
-    call: unsafe fn(*const (), Range<usize>),
+    call: unsafe fn(*const (), Range<usize>, *mut u8),
 }
 
 impl Task {
-    const NONE: Task = Task { work: std::ptr::null(), call: |_, _| () };
+    const NONE: Task = Task { work: std::ptr::null(), call: |_, _, _| () };
 
-    fn of<F: Fn(Range<usize>) + Sync>(work: &F) -> Self {
+    fn of<F: Fn(Range<usize>, *mut u8) + Sync>(work: &F) -> Self {
         /// # Safety
         /// `work` is the address of an `F` that is alive.
-        unsafe fn call<F: Fn(Range<usize>)>(work: *const (), piece: Range<usize>) {
+        unsafe fn call<F: Fn(Range<usize>, *mut u8)>(work: *const (), piece: Range<usize>, scratch: *mut u8) {
             // SAFETY: the caller's promise.
-            unsafe { (*work.cast::<F>())(piece) }
+            unsafe { (*work.cast::<F>())(piece, scratch) }
         }
         Task { work: std::ptr::from_ref(work).cast(), call: call::<F> }
     }
@@ -120,13 +120,14 @@ impl Board {
         free.then(|| Lead(self))
     }
 
-    /// Takes pieces of one execution until it is over or `leave` is true, which is asked between them. Whether there was any.
-    pub fn help(&self, leave: &dyn Fn() -> bool) -> bool {
+    /// Takes pieces of one execution until it is over or `leave` is true, which is asked between them. Whether there was any. The
+    /// work is called with `scratch`.
+    pub fn help(&self, scratch: *mut u8, leave: &dyn Fn() -> bool) -> bool {
         let Some(turn) = self.await_execution(leave) else { return false };
         let (mut helped, mut looks) = (false, 0);
         // Relaxed: what a piece needs is ordered by the word of pieces.
         while !leave() && self.turn.load(Relaxed) == turn {
-            if self.help_with_piece() {
+            if self.help_with_piece(scratch) {
                 (helped, looks) = (true, 0);
             } else {
                 pause(&mut looks);
@@ -135,9 +136,10 @@ impl Board {
         helped
     }
 
-    /// Waits briefly for an execution to have the board.
+    /// Waits some milliseconds for an execution to have the board.
     fn await_execution(&self, leave: &dyn Fn() -> bool) -> Option<usize> {
-        for _ in 0..LOOKS {
+        let mut looks = 0;
+        while looks < LOOKS {
             let turn = self.turn.load(Relaxed);
             if !turn.is_multiple_of(2) {
                 return Some(turn);
@@ -145,18 +147,18 @@ impl Board {
             if leave() {
                 return None;
             }
-            spin_loop();
+            pause(&mut looks);
         }
         None
     }
 
-    fn help_with_piece(&self) -> bool {
+    fn help_with_piece(&self, scratch: *mut u8) -> bool {
         let Some(piece) = self.take(1) else { return false };
         // SAFETY: this thread holds a piece, so the task is posted and nobody writes it.
         let task = self.task.with(|task| unsafe { *task });
         // SAFETY: the work is alive until the piece is laid down. What it leaves behind by a panic is the leader's to judge, which
         // panics in turn.
-        let result = catch_unwind(AssertUnwindSafe(|| unsafe { (task.call)(task.work, piece) }));
+        let result = catch_unwind(AssertUnwindSafe(|| unsafe { (task.call)(task.work, piece, scratch) }));
         if let Err(payload) = result {
             *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
         }
@@ -185,11 +187,11 @@ pub(crate) struct Lead<'a>(&'a Board);
 
 impl Lead<'_> {
     /// Calls `work` with stretches of units that together are all of them, in this thread and those that help, and returns when
-    /// all calls have.
+    /// all calls have. This thread's calls are with `scratch`, a helper's with its own.
     ///
     /// # Panics
     /// When `work` panics, here or in a helper, and when there are more units than [`Units::LIMIT`].
-    pub fn share<F: Fn(Range<usize>) + Sync>(&mut self, units: Units, work: &F) {
+    pub fn share<F: Fn(Range<usize>, *mut u8) + Sync>(&mut self, units: Units, scratch: *mut u8, work: &F) {
         let board = self.0;
         let progress = Progress::new(units);
         // SAFETY: the last task has no piece left and nobody at work, or `share` had not returned.
@@ -198,7 +200,7 @@ impl Lead<'_> {
         board.progress.store(progress.0, Release);
         let posted = Posted(board);
         while let Some(piece) = board.take(0) {
-            work(piece);
+            work(piece, scratch);
         }
         drop(posted);
         let panic = board.panic.lock().unwrap_or_else(PoisonError::into_inner).take();

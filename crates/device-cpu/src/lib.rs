@@ -29,6 +29,7 @@ mod nd;
 mod operand;
 mod plan;
 mod program;
+mod rowwise;
 mod session;
 mod sync;
 

@@ -342,6 +342,7 @@ impl<'g> Lowering<'g> {
             sample_bytes: bytes.every_sample,
             once_bytes: total - bytes.every_sample,
             scratch_bytes: total - bytes.every_sample - bytes.once,
+            helper_bytes: steps.iter().map(|s| s.step.helper_bytes()).max().unwrap_or(0),
             storages,
             steps,
         })

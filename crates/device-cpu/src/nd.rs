@@ -3,6 +3,8 @@
 //! The samples of a batch are one more axis, in front of the others, whose length is known only when a batch runs. Axes that
 //! lie one behind the other in every operand are merged, so that most loops end up with one or two axes.
 
+use std::ops::Range;
+
 /// A loop nest over `K` operands; strides count elements.
 #[derive(Clone, Debug)]
 pub(crate) struct Nd<const K: usize> {
@@ -61,30 +63,45 @@ impl<const K: usize> Nd<K> {
         Nd { axes }
     }
 
+    /// Elements of so many samples.
+    pub fn elements(&self, samples: usize) -> usize {
+        steps(&self.axes, samples)
+    }
+
+    /// Rows of so many samples: all axes but the innermost; of a single axis, its elements.
+    pub fn rows(&self, samples: usize) -> usize {
+        let [outer @ .., _] = self.axes.as_slice() else { unreachable!("starts with the samples") };
+        if outer.is_empty() { self.elements(samples) } else { steps(outer, samples) }
+    }
+
     /// Calls `run` for each stretch along the innermost axis, in order.
-    pub fn for_each_run(&self, samples: usize, mut run: impl FnMut(Run<K>)) {
-        let (inner, outer) = self.axes.split_last().expect("starts with the samples");
-        let length = inner.steps(samples);
-        descend(outer, samples, [0; K], &mut |offsets| {
-            if length > 0 {
-                run(Run { offsets, length, strides: inner.strides });
-            }
+    pub fn for_each_run(&self, samples: usize, run: impl FnMut(Run<K>)) {
+        self.for_each_run_of(samples, 0..self.elements(samples), run);
+    }
+
+    /// Calls `run` for each stretch along the innermost axis, or what is inside of it of these [elements](Self::elements), in order.
+    pub fn for_each_run_of(&self, samples: usize, elements: Range<usize>, mut run: impl FnMut(Run<K>)) {
+        let strides = self.axes.last().expect("starts with the samples").strides;
+        descend(&self.axes, samples, [0; K], elements, &mut |offsets, length| {
+            run(Run { offsets, length, strides });
         });
     }
 
-    /// Calls `block` for each stretch of the two innermost axes, in order.
-    pub fn for_each_block(&self, samples: usize, mut block: impl FnMut(Block<K>)) {
-        let [outer @ .., first, second] = self.axes.as_slice() else {
-            return self.for_each_run(samples, |Run { offsets, length, strides }| {
+    /// Calls `block` for each stretch of the two innermost axes, or what is inside of it of these [rows](Self::rows), in order.
+    pub fn for_each_block_of(&self, samples: usize, rows: Range<usize>, mut block: impl FnMut(Block<K>)) {
+        let [outer @ .., second] = self.axes.as_slice() else { unreachable!("starts with the samples") };
+        let Some(first) = outer.last() else {
+            return self.for_each_run_of(samples, rows, |Run { offsets, length, strides }| {
                 block(Block { offsets, lengths: [1, length], strides: strides.map(|s| [0, s]) })
             });
         };
-        let lengths = [first.steps(samples), second.steps(samples)];
+        let length = second.steps(samples);
+        if length == 0 {
+            return;
+        }
         let strides = std::array::from_fn(|k| [first.strides[k], second.strides[k]]);
-        descend(outer, samples, [0; K], &mut |offsets| {
-            if lengths[0] * lengths[1] > 0 {
-                block(Block { offsets, lengths, strides });
-            }
+        descend(outer, samples, [0; K], rows, &mut |offsets, rows| {
+            block(Block { offsets, lengths: [rows, length], strides });
         });
     }
 }
@@ -95,16 +112,33 @@ impl<const K: usize> Axis<K> {
     }
 }
 
-/// Calls `visit` with the operands' offsets at every step of these axes.
+/// Steps of a nest of axes.
+fn steps<const K: usize>(axes: &[Axis<K>], samples: usize) -> usize {
+    axes.iter().map(|axis| axis.steps(samples)).product()
+}
+
+/// Calls `visit` with the operands' offsets, and how many steps follow, for each stretch along the last of these axes that has any
+/// of the steps `wanted` of the nest.
 fn descend<const K: usize>(
     axes: &[Axis<K>],
     samples: usize,
     offsets: [usize; K],
-    visit: &mut impl FnMut([usize; K]),
+    wanted: Range<usize>,
+    visit: &mut impl FnMut([usize; K], usize),
 ) {
-    let [axis, inner @ ..] = axes else { return visit(offsets) };
-    for step in 0..axis.steps(samples) {
-        descend(inner, samples, std::array::from_fn(|k| offsets[k] + step * axis.strides[k]), visit);
+    let [axis, inner @ ..] = axes else { unreachable!("a nest has an axis") };
+    let at = |step: usize| std::array::from_fn(|k| offsets[k] + step * axis.strides[k]);
+    if wanted.is_empty() {
+        return;
+    }
+    if inner.is_empty() {
+        return visit(at(wanted.start), wanted.len());
+    }
+    let each = steps(inner, samples);
+    for step in wanted.start / each..wanted.end.div_ceil(each) {
+        let first = step * each;
+        let part = wanted.start.saturating_sub(first)..(wanted.end - first).min(each);
+        descend(inner, samples, at(step), part, visit);
     }
 }
 
@@ -161,7 +195,7 @@ mod tests {
             .collect();
         assert_eq!(seen, expected);
         let mut blocks = Vec::new();
-        nd.for_each_block(2, |block| blocks.push(block));
+        nd.for_each_block_of(2, 0..nd.rows(2), |block| blocks.push(block));
         let block = |n: usize| Block { offsets: [n * 6; 2], lengths: [2, 3], strides: [[1, 2], [3, 1]] };
         assert_eq!(blocks, [block(0), block(1)]);
     }
@@ -170,6 +204,45 @@ mod tests {
     fn axes_of_length_zero_run_nothing() {
         let nd = Nd::new(&[0, 3], [&[3, 1]], [0]);
         assert_eq!(runs(&nd, 4), []);
+    }
+
+    #[test]
+    fn pieces_together_visit_what_the_whole_does() {
+        let nests = [
+            Nd::new(&[2, 3, 4], [&[12, 4, 1], &[0, 4, 1]], [24, 0]),
+            Nd::new(&[5, 3], [&[1, 5], &[3, 1]], [15, 15]),
+            Nd::new(&[7], [&[1], &[1]], [7, 7]),
+            Nd::new(&[], [&[], &[]], [1, 0]),
+        ];
+        for (nd, samples) in nests.iter().flat_map(|nd| [1, 3].map(|samples| (nd, samples))) {
+            let elements = |run: Run<2>| {
+                (0..run.length)
+                    .map(move |i| [0, 1].map(|k| run.offsets[k] + i * run.strides[k]))
+                    .collect::<Vec<_>>()
+            };
+            let whole: Vec<_> = runs(nd, samples).into_iter().flat_map(elements).collect();
+            assert_eq!(whole.len(), nd.elements(samples));
+            let rows = nd.rows(samples);
+            for piece in 1..=whole.len() {
+                let mut seen = Vec::new();
+                for first in (0..whole.len()).step_by(piece) {
+                    let end = (first + piece).min(whole.len());
+                    nd.for_each_run_of(samples, first..end, |run| seen.extend(elements(run)));
+                }
+                assert_eq!(seen, whole);
+                let mut seen = Vec::new();
+                for first in (0..rows).step_by(piece) {
+                    nd.for_each_block_of(samples, first..(first + piece).min(rows), |block| {
+                        for row in 0..block.lengths[0] {
+                            let offsets = [0, 1].map(|k| block.offsets[k] + row * block.strides[k][0]);
+                            let strides = block.strides.map(|[_, stride]| stride);
+                            seen.extend(elements(Run { offsets, length: block.lengths[1], strides }));
+                        }
+                    });
+                }
+                assert_eq!(seen, whole);
+            }
+        }
     }
 
     #[test]

@@ -67,9 +67,10 @@ impl PlannedStep {
         if self.every_sample { samples } else { 1 }
     }
 
-    /// The work for a chunk of so many samples as threads may share it, if that is worth it.
-    pub fn units(&self, kernels: &KernelSet, samples: usize) -> Option<Units> {
-        self.step.units(kernels, self.repeats(samples))
+    /// Whether threads may share any of the work for a chunk of so many samples.
+    pub fn can_be_shared(&self, kernels: &KernelSet, samples: usize) -> bool {
+        let repeats = self.repeats(samples);
+        (0..self.step.passes(repeats)).any(|pass| self.step.units(kernels, repeats, pass).is_some())
     }
 }
 
@@ -83,6 +84,8 @@ pub(crate) struct Plan {
     pub once_bytes: usize,
     /// The part of `once_bytes` that is scratch.
     pub scratch_bytes: usize,
+    /// The scratch of a thread that helps.
+    pub helper_bytes: usize,
     /// Samples that are executed together.
     pub chunk: usize,
 }
@@ -94,7 +97,7 @@ pub(crate) struct Frame<'a> {
     pub samples: usize,
     /// Where each storage begins, by [`StorageId`].
     pub pointers: &'a [*mut u8],
-    /// Aligned to a cache line, of the plan's `scratch_bytes`.
+    /// The leader's scratch, aligned to a cache line, of the plan's `scratch_bytes`.
     pub scratch: *mut u8,
 }
 
@@ -140,18 +143,38 @@ pub(crate) trait Step: Send + Sync {
     /// is shared by all), and nobody else uses the storage that the step writes, or the scratch, at the same time.
     unsafe fn run(&self, frame: &Frame<'_>);
 
-    /// The work for so many samples as threads may share it, if that is worth it.
-    fn units(&self, kernels: &KernelSet, samples: usize) -> Option<Units> {
-        let _ = (kernels, samples);
+    /// In how many passes threads share the work for so many samples; each begins when the one before is done.
+    fn passes(&self, samples: usize) -> usize {
+        let _ = samples;
+        1
+    }
+
+    /// The work of one pass as threads may share it, if that is worth it.
+    fn units(&self, kernels: &KernelSet, samples: usize, pass: usize) -> Option<Units> {
+        let _ = (kernels, samples, pass);
         None
     }
 
-    /// Runs some of the [`units`](Step::units). Stretches that together are all of them, in any order and by any threads, leave
-    /// what [`run`](Step::run) leaves, bit for bit. Called only where there are units.
+    /// The scratch that each further thread needs.
+    fn helper_bytes(&self) -> usize {
+        0
+    }
+
+    /// Runs some of the [`units`](Step::units) of a pass. Stretches that together are all of them, in any order and by any threads,
+    /// pass after pass, leave what [`run`](Step::run) leaves, bit for bit. `None`: all of a pass that is not divided. Called only
+    /// where some pass has units. `scratch` is this thread's: the leader's own, or that of a helper, of
+    /// [`helper_bytes`](Step::helper_bytes).
     ///
     /// # Safety
-    /// As for [`run`](Step::run), but that other units of this step may run at the same time.
-    unsafe fn run_units(&self, frame: &Frame<'_>, units: Range<usize>) {
-        unreachable!("{units:?} of a step that is not divided, for {} samples", frame.samples)
+    /// As for [`run`](Step::run), but that other units of this pass may run at the same time. Nobody else uses `scratch`.
+    unsafe fn run_units(
+        &self,
+        frame: &Frame<'_>,
+        scratch: *mut u8,
+        pass: usize,
+        units: Option<Range<usize>>,
+    ) {
+        let _ = scratch;
+        unreachable!("pass {pass} of a step that is not divided, {units:?} for {} samples", frame.samples)
     }
 }

@@ -1,6 +1,6 @@
 //! A graph compiled for the CPU.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paceline_device::{
     BatchSizes, CompileError, CompileOptions, DeviceError, Program, Session, Signature, UnsupportedNode,
@@ -11,6 +11,7 @@ use paceline_graph::passes::simplify;
 use crate::board::Board;
 use crate::kernels::set::KernelSet;
 use crate::lower::{Lowered, lower};
+use crate::memory::Block;
 use crate::plan::Plan;
 use crate::session::CpuSession;
 
@@ -22,6 +23,8 @@ pub(crate) struct CpuProgram {
     pub plan: Plan,
     pub without_kernel: Vec<UnsupportedNode>,
     pub board: Board,
+    /// Scratch of helpers, while they are away: as many blocks as ever helped at once.
+    scratch: Mutex<Vec<Block>>,
 }
 
 impl CpuProgram {
@@ -48,6 +51,7 @@ impl CpuProgram {
             plan,
             without_kernel,
             board: Board::new(),
+            scratch: Mutex::new(Vec::new()),
         })
     }
 }
@@ -75,10 +79,21 @@ impl Program for CpuProgram {
     }
 
     fn can_be_helped(&self) -> bool {
-        self.plan.steps.iter().any(|step| step.units(self.kernels, self.plan.chunk).is_some())
+        self.plan.steps.iter().any(|step| step.can_be_shared(self.kernels, self.plan.chunk))
     }
 
     fn help(&self, leave: &dyn Fn() -> bool) -> bool {
-        self.board.help(leave)
+        let spare = lock(&self.scratch).pop();
+        // Without memory there is no help; the execution goes on alone.
+        let Ok(mut scratch) = spare.map_or_else(|| Block::zeroed(self.plan.helper_bytes), Ok) else {
+            return false;
+        };
+        let helped = self.board.help(scratch.as_mut_ptr(), leave);
+        lock(&self.scratch).push(scratch);
+        helped
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use paceline_graph::by_type;
 use crate::board::Lead;
 use crate::chunk::{Chunk, Cursor};
 use crate::memory::Block;
-use crate::plan::{Frame, Plan, Storage, StorageKind};
+use crate::plan::{Frame, Plan, Step, Storage, StorageKind};
 use crate::program::CpuProgram;
 
 /// An arena and the addresses of the storages in it.
@@ -59,16 +59,15 @@ impl CpuSession {
         for step in &plan.steps {
             let samples = step.repeats(chunk.samples);
             let frame = Frame { kernels: self.program.kernels, samples, pointers: &self.pointers, scratch };
-            let shared =
-                lead.as_mut().and_then(|lead| Some((lead, step.units(frame.kernels, chunk.samples)?)));
-            match shared {
-                Some((lead, units)) => lead.share(units, &|piece| {
-                    // SAFETY: as below; `share` calls with each unit once, and all calls have returned when it does.
-                    unsafe { step.step.run_units(&frame, piece) }
-                }),
-                // SAFETY: the pointers were set for this plan and this number of samples, and this session, with its arena,
-                // and the callers' outputs are borrowed exclusively.
-                None => unsafe { step.step.run(&frame) },
+            // SAFETY: the pointers were set for this plan and this number of samples, and this session, with its arena, and the
+            // callers' outputs are borrowed exclusively.
+            unsafe {
+                match &mut lead {
+                    Some(lead) if step.can_be_shared(frame.kernels, chunk.samples) => {
+                        share(&*step.step, &frame, lead);
+                    }
+                    _ => step.step.run(&frame),
+                }
             }
         }
         if !chunk.in_place {
@@ -136,6 +135,24 @@ impl Session for CpuSession {
 
     fn finish(&mut self, _batch: &mut Batch<'_>) -> Result<(), DeviceError> {
         Ok(())
+    }
+}
+
+/// Runs a step with the threads that help.
+///
+/// # Safety
+/// As for [`Step::run`].
+unsafe fn share(step: &dyn Step, frame: &Frame<'_>, lead: &mut Lead<'_>) {
+    for pass in 0..step.passes(frame.samples) {
+        match step.units(frame.kernels, frame.samples, pass) {
+            Some(units) => lead.share(units, frame.scratch, &|piece, scratch| {
+                // SAFETY: the caller's promise; `share` calls with each unit once, all calls have returned when it does, and each
+                // thread has scratch of its own.
+                unsafe { step.run_units(frame, scratch, pass, Some(piece)) }
+            }),
+            // SAFETY: the caller's promise.
+            None => unsafe { step.run_units(frame, frame.scratch, pass, None) },
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub trait Program: Send + Sync {
     /// [open to help](Batch::open_to_help). Whether and when there is help changes no result.
     ///
     /// Returns when that execution is over or `leave` is true, which is asked between pieces of work of some ten microseconds;
-    /// without an execution to help, after waiting for one to begin for some ten microseconds at most. True if the thread
+    /// without an execution to help, after waiting for one to begin for some milliseconds at most. True if the thread
     /// has done a part of the work.
     ///
     /// Never fails: what goes wrong in a part fails the execution, in the thread that launched it.

@@ -66,6 +66,8 @@ pub(crate) struct Dispatch {
     wanted: AtomicBool,
     /// By lane: changes with every call, for the thread that spins.
     signals: Box<[AtomicUsize]>,
+    /// By lane: changes whenever what it executed is over, for those that help.
+    ended: Box<[AtomicUsize]>,
     /// How long each lane was executing.
     pub(crate) times: Arc<LaneTimes>,
     /// Where lanes record what they execute, if anybody wants to know.
@@ -105,7 +107,7 @@ impl Dispatch {
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
         let (wanted, clock) = (AtomicBool::new(false), Clock::start());
-        let signals = (0..capacity).map(|_| AtomicUsize::new(0)).collect();
+        let [signals, ended] = [(); 2].map(|()| (0..capacity).map(|_| AtomicUsize::new(0)).collect());
         let times = Arc::new(LaneTimes::new(capacity));
         (0..lanes).for_each(|lane| times.begin(lane));
         Dispatch {
@@ -118,6 +120,7 @@ impl Dispatch {
             called,
             wanted,
             signals,
+            ended,
             times,
             trace,
         }

@@ -38,8 +38,8 @@ pub(crate) fn run(dispatch: &Dispatch, index: usize, generation: u64) {
                 helped = false;
                 lane
             }
-            Call::Help(lane, serving) => {
-                serving.help(&|| dispatch.is_wanted());
+            Call::Help(lane, serving, running) => {
+                serving.help(&|| dispatch.is_wanted() || dispatch.is_over(running));
                 helped = true;
                 lane
             }

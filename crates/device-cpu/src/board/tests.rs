@@ -2,6 +2,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p paceline-device-cpu --release --lib board`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::null_mut;
 
 use super::*;
 
@@ -50,12 +51,12 @@ mod real {
     #[test]
     fn a_helper_without_an_execution_returns() {
         let board = Board::new();
-        assert!(!board.help(NEVER));
+        assert!(!board.help(null_mut(), NEVER));
         let asked = AtomicUsize::new(0);
-        assert!(!board.help(&|| asked.fetch_add(1, Relaxed) == 2));
+        assert!(!board.help(null_mut(), &|| asked.fetch_add(1, Relaxed) == 2));
         assert_eq!(asked.into_inner(), 3);
         drop(board.lead());
-        assert!(!board.help(NEVER));
+        assert!(!board.help(null_mut(), NEVER));
     }
 
     #[test]
@@ -72,7 +73,7 @@ mod real {
         while !stop.load(Relaxed) {
             let asked = AtomicUsize::new(0);
             let leave = || stop.load(Relaxed) || asked.fetch_add(1, Relaxed) >= pieces;
-            board.help(&leave);
+            board.help(null_mut(), &leave);
         }
     }
 
@@ -94,15 +95,15 @@ mod real {
                         let mut lead = board.lead();
                         for pieces in [0, 1, 2, 5, 64, leader + execution % 9] {
                             let runs: Vec<AtomicUsize> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
-                            let work = |piece: Range<usize>| {
+                            let work = |piece: Range<usize>, _| {
                                 for unit in piece {
                                     runs[unit].fetch_add(1, Relaxed);
                                 }
                                 std::hint::black_box((0..200).sum::<usize>());
                             };
                             match &mut lead {
-                                Some(lead) => lead.share(units(pieces), &work),
-                                None => work(0..pieces),
+                                Some(lead) => lead.share(units(pieces), null_mut(), &work),
+                                None => work(0..pieces, null_mut()),
                             }
                             assert!(runs.iter().all(|runs| runs.load(Relaxed) == 1));
                         }
@@ -123,9 +124,9 @@ mod real {
             let mut lead = board.lead().unwrap();
             let helper = scope.spawn(|| {
                 let leave = || stop.load(Relaxed);
-                while !board.help(&leave) && !leave() {}
+                while !board.help(null_mut(), &leave) && !leave() {}
             });
-            let work = |_| {
+            let work = |_, _| {
                 at_work.fetch_add(1, Relaxed);
                 while at_work.load(Relaxed) < 2 {
                     assert!(begin.elapsed() < PATIENCE, "nobody took the other piece");
@@ -135,16 +136,17 @@ mod real {
                     resume_unwind(Box::new("a piece"));
                 }
             };
-            let panic = catch_unwind(AssertUnwindSafe(|| lead.share(units(2), &work))).unwrap_err();
+            let panic =
+                catch_unwind(AssertUnwindSafe(|| lead.share(units(2), null_mut(), &work))).unwrap_err();
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"a piece"));
             // The board is as good as new, for this execution and the next.
             let sum = AtomicUsize::new(0);
-            let add = |piece: Range<usize>| {
+            let add = |piece: Range<usize>, _| {
                 sum.fetch_add(piece.sum(), Relaxed);
             };
-            lead.share(units(4), &add);
+            lead.share(units(4), null_mut(), &add);
             drop(lead);
-            board.lead().unwrap().share(units(4), &add);
+            board.lead().unwrap().share(units(4), null_mut(), &add);
             assert_eq!(sum.into_inner(), 12);
             helper.join().unwrap();
         });
@@ -161,7 +163,7 @@ mod real {
         let board = Board::new();
         let lead = board.lead();
         let begin = Instant::now();
-        assert!(!board.help(&|| begin.elapsed() > Duration::from_millis(5)));
+        assert!(!board.help(null_mut(), &|| begin.elapsed() > Duration::from_millis(5)));
         assert!((5..1000).contains(&begin.elapsed().as_millis()));
         drop(lead);
     }
@@ -217,7 +219,7 @@ mod model {
     /// Calls `work` with 0 and 1, shared by way of the board, if this execution has it.
     fn share(lead: &mut Option<Lead<'_>>, work: &(impl Fn(usize) + Sync)) {
         match lead {
-            Some(lead) => lead.share(units(2), &|piece: Range<usize>| piece.for_each(work)),
+            Some(lead) => lead.share(units(2), null_mut(), &|piece: Range<usize>, _| piece.for_each(work)),
             None => (0..2).for_each(work),
         }
     }
@@ -228,7 +230,7 @@ mod model {
     }
 
     fn help(board: &Board) {
-        board.help(&|| false);
+        board.help(null_mut(), &|| false);
     }
 
     #[test]
@@ -248,7 +250,7 @@ mod model {
             // Two that stay could look at the board in turns for ever.
             let visit = |board: &Board| {
                 let asked = Cell::new(0);
-                board.help(&|| asked.replace(asked.get() + 1) == 2);
+                board.help(null_mut(), &|| asked.replace(asked.get() + 1) == 2);
             };
             let helpers = [spawn(&board, visit), spawn(&board, visit)];
             let places = places::<2>();

@@ -52,11 +52,9 @@ pub(crate) struct KeyPadding {
     pub sample_stride: usize,
 }
 
-/// `softmax(q k^T * scale + mask) v` for each head of each sample. A query that no key is left for gives zeros.
+/// `softmax(q k^T * scale + mask) v` for each head of each sample, or some blocks of it; no sample depends on another. A query that no key is left for gives zeros.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attention {
-    /// Samples; none depends on another.
-    pub samples: usize,
     /// Heads of a sample.
     pub heads: usize,
     /// Queries of a sample: rows of `q` and of `out`.
@@ -89,6 +87,13 @@ pub(crate) struct Attention {
     pub out_sample_stride: usize,
     /// [`scratch_floats`] values, best at the start of a cache line.
     pub scratch: *mut f32,
+    /// Which of the [`blocks`] of every head of every sample are computed: from the first of these on, up to the other.
+    pub blocks: [usize; 2],
+}
+
+/// The blocks of queries of a head.
+pub(crate) fn blocks(lanes: usize, queries: usize) -> usize {
+    queries.div_ceil(BLOCK_VECTORS * lanes)
 }
 
 /// The scratch that [`attention`] needs on registers of `lanes` lanes.
@@ -104,7 +109,10 @@ pub(crate) fn scratch_floats(lanes: usize, keys: usize, head_size: usize) -> usi
 #[inline(always)]
 pub(crate) unsafe fn attention<V: Vector>(args: &Attention) {
     let a = args;
-    for (sample, head) in (0..a.samples).flat_map(|sample| (0..a.heads).map(move |head| (sample, head))) {
+    let each = blocks(V::LANES, a.queries);
+    let [mut next, end] = a.blocks;
+    while next < end {
+        let (sample, head) = (next / each / a.heads, next / each % a.heads);
         // SAFETY: the caller's promise: these are the sample's and the head's places in each operand.
         unsafe {
             let head_of =
@@ -119,16 +127,17 @@ pub(crate) unsafe fn attention<V: Vector>(args: &Attention) {
                 out: a.out.add(sample * a.out_sample_stride + head * a.value_size),
             };
             let skip_zeros = (a.causal || !a.mask.start.is_null()) && !one.values_are_finite::<V>();
-            let mut first = 0;
-            while first < a.queries {
+            let end = end.min((next / each + 1) * each);
+            for block in next % each..end - next / each * each {
+                let first = block * BLOCK_VECTORS * V::LANES;
                 let count = (a.queries - first).min(BLOCK_VECTORS * V::LANES);
                 if count > V::LANES {
                     one.block::<V, BLOCK_VECTORS>(first, count, skip_zeros);
                 } else {
                     one.block::<V, 1>(first, count, skip_zeros);
                 }
-                first += count;
             }
+            next = end;
         }
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! Grouped convolutions are one product a group. Where a group is a single channel, see [`super::depthwise`].
 
+use std::ops::Range;
+
 use paceline_graph::Activation;
 
 use super::depthwise::Depthwise;
@@ -14,6 +16,7 @@ use super::gemm::{GemmCall, RightPointer, Strides};
 use super::pack::PackedMatrix;
 use super::pad::Padded;
 use super::set::KernelSet;
+use crate::division::Units;
 
 /// The sizes of a convolution over height and width; one axis is a height of 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +93,45 @@ pub(crate) struct ConvArgs<'a> {
     pub residual: Option<&'a [f32]>,
     /// Applied last.
     pub activation: Option<Activation>,
-    /// `[samples, channels_out, height, width]`.
-    pub out: &'a mut [f32],
-    /// [`PackedConv::scratch_floats`] values of any content.
-    pub scratch: &'a mut [f32],
+    /// `[samples, channels_out, height, width]`: an address, because threads at once write different parts.
+    pub out: *mut [f32],
+    /// [`Convolution::scratch_floats`] values of any content, the same in all threads.
+    pub shared: *mut [f32],
+    /// [`Convolution::helper_floats`] values of any content, of this thread alone; they may be those of `shared`.
+    pub scratch: *mut [f32],
+}
+
+/// A convolution whose weights are packed.
+pub(crate) trait Convolution: Send + Sync {
+    /// The scratch that any number of samples needs.
+    fn scratch_floats(&self) -> usize;
+
+    /// The scratch that each further thread needs.
+    fn helper_floats(&self) -> usize;
+
+    /// Computes the convolution.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    ///
+    /// # Safety
+    /// Nobody else uses the output or the scratch.
+    unsafe fn run(&self, args: ConvArgs<'_>);
+
+    /// In how many passes threads share the work for so many samples; each begins when the one before is done.
+    fn passes(&self, samples: usize) -> usize;
+
+    /// The work of one pass as threads may share it, if that is worth it.
+    fn units(&self, samples: usize, pass: usize) -> Option<Units>;
+
+    /// Computes some units of a pass, or all of it. All units of all passes leave what [`run`](Self::run) leaves, bit for bit.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    ///
+    /// # Safety
+    /// No other unit of this pass is computed twice, and nobody else uses the output, the shared scratch, or this thread's.
+    unsafe fn run_units(&self, args: ConvArgs<'_>, pass: usize, units: Option<Range<usize>>);
 }
 
 impl PackedConv {
@@ -125,24 +163,64 @@ impl PackedConv {
             form,
         }
     }
+}
 
-    /// The scratch that any number of samples needs.
-    pub fn scratch_floats(&self) -> usize {
+impl Convolution for PackedConv {
+    fn scratch_floats(&self) -> usize {
         match &self.form {
             Form::Product(product) => product.scratch_floats(),
             Form::Depthwise(depthwise) => depthwise.scratch_floats(),
         }
     }
 
-    /// Computes the convolution.
-    ///
-    /// # Panics
-    /// If a slice is too short.
-    pub fn run(&self, args: ConvArgs<'_>) {
-        args.check(self.input_floats, self.output_floats, self.channels_out, self.scratch_floats());
+    fn helper_floats(&self) -> usize {
         match &self.form {
-            Form::Product(product) => product.run(self.set, args),
-            Form::Depthwise(depthwise) => depthwise.run(self.set, args),
+            Form::Product(_) => 0,
+            Form::Depthwise(depthwise) => depthwise.scratch_floats(),
+        }
+    }
+
+    unsafe fn run(&self, args: ConvArgs<'_>) {
+        args.check(self.input_floats, self.output_floats, self.channels_out, self.scratch_floats());
+        // SAFETY: the caller's promise; the lengths have been checked.
+        unsafe {
+            match &self.form {
+                Form::Product(product) => product.run(self.set, args),
+                Form::Depthwise(depthwise) => {
+                    let planes = 0..depthwise.planes(args.samples);
+                    depthwise.run(self.set, &args, planes);
+                }
+            }
+        }
+    }
+
+    fn passes(&self, samples: usize) -> usize {
+        match &self.form {
+            Form::Product(product) => product.passes(samples),
+            Form::Depthwise(_) => 1,
+        }
+    }
+
+    fn units(&self, samples: usize, pass: usize) -> Option<Units> {
+        match &self.form {
+            Form::Product(product) => product.units(self.set, samples, pass),
+            Form::Depthwise(depthwise) => Some(depthwise.division(self.set, samples)?.units()),
+        }
+    }
+
+    unsafe fn run_units(&self, args: ConvArgs<'_>, pass: usize, units: Option<Range<usize>>) {
+        args.check(self.input_floats, self.output_floats, self.channels_out, self.helper_floats());
+        // SAFETY: the caller's promise; the lengths have been checked.
+        unsafe {
+            match &self.form {
+                Form::Product(product) => product.run_units(self.set, &args, pass, units),
+                Form::Depthwise(depthwise) => {
+                    let all = 0..depthwise.planes(args.samples);
+                    let division = depthwise.division(self.set, args.samples);
+                    let some = division.zip(units).map(|(division, units)| division.rows(units));
+                    depthwise.run(self.set, &args, some.unwrap_or(all));
+                }
+            }
         }
     }
 }
@@ -252,97 +330,119 @@ impl Product {
         if self.padded.is_plain() { 0 } else { self.chunk() * self.sample_floats() }
     }
 
-    /// Computes every sample; the lengths of the slices have been checked.
-    pub(super) fn run(&self, set: &KernelSet, args: ConvArgs<'_>) {
-        let input_floats = self.channels_in * self.padded.input[0] * self.padded.input[1];
-        let mut first = 0;
-        while first < args.samples {
-            let samples = self.chunk().min(args.samples - first);
-            let input = &args.input[first * input_floats..][..samples * input_floats];
-            let image = if self.padded.is_plain() {
-                input
-            } else {
-                self.padded.copy(set, input, args.scratch);
-                &*args.scratch
-            };
-            let outputs = first * self.output_floats..(first + samples) * self.output_floats;
-            let residual = args.residual.map(|residual| &residual[outputs.clone()]);
-            for phase in &self.phases {
-                for group in 0..self.groups {
-                    let out = &mut args.out[outputs.clone()];
-                    self.multiply(
-                        set,
-                        phase,
-                        group,
-                        samples,
-                        image,
-                        args.bias,
-                        residual,
-                        args.activation,
-                        out,
-                    );
+    /// Computes every sample.
+    ///
+    /// # Safety
+    /// As for [`Convolution::run`]; the lengths of the slices have been checked.
+    pub(super) unsafe fn run(&self, set: &KernelSet, args: ConvArgs<'_>) {
+        for first in (0..args.samples).step_by(self.chunk()) {
+            let chunk = first..(first + self.chunk()).min(args.samples);
+            // SAFETY: the caller's promise; every plane is padded before a window of it is read.
+            unsafe {
+                if !self.padded.is_plain() {
+                    self.pad(set, &args, &chunk, 0..chunk.len() * self.channels_in);
+                }
+                for part in 0..self.parts() {
+                    let rows = self.rows(part, chunk.len());
+                    self.multiply(set, &args, &chunk, part, 0..rows, 0..self.channels_out / self.groups);
                 }
             }
-            first += samples;
         }
     }
 
-    /// One phase of one group of a chunk of padded samples.
-    fn multiply(
+    /// Pads some planes of a chunk.
+    ///
+    /// # Safety
+    /// Nobody else uses these planes in the shared scratch.
+    unsafe fn pad(&self, set: &KernelSet, args: &ConvArgs<'_>, chunk: &Range<usize>, planes: Range<usize>) {
+        let plane = self.padded.input[0] * self.padded.input[1];
+        let first = chunk.start * self.channels_in + planes.start;
+        let from = &args.input[first * plane..][..planes.len() * plane];
+        let (begin, length) =
+            (planes.start * self.padded.plane_stride, planes.len() * self.padded.plane_stride);
+        assert!(begin + length <= args.shared.len(), "{planes:?} in {}", args.shared.len());
+        // SAFETY: within the scratch, and the caller's promise.
+        let to = unsafe { std::slice::from_raw_parts_mut(args.shared.cast::<f32>().add(begin), length) };
+        self.padded.copy(set, from, to);
+    }
+
+    /// Groups of phases: products that have nothing in common.
+    pub(super) fn parts(&self) -> usize {
+        self.phases.len() * self.groups
+    }
+
+    /// The rows by which a part of so many samples can be divided: lines of windows; windows, where there is one line; samples,
+    /// where a sample is one window.
+    pub(super) fn rows(&self, part: usize, samples: usize) -> usize {
+        samples * self.phases[part / self.groups].rows()
+    }
+
+    /// Some rows and columns (of a group's channels, from the beginning of a panel on) of one part of a chunk of padded samples.
+    ///
+    /// # Safety
+    /// As for [`Convolution::run_units`], of these rows and columns; the lengths of the slices have been checked.
+    unsafe fn multiply(
         &self,
         set: &KernelSet,
-        phase: &Phase,
-        group: usize,
-        samples: usize,
-        image: &[f32],
-        bias: Option<&[f32]>,
-        residual: Option<&[f32]>,
-        activation: Option<Activation>,
-        out: &mut [f32],
+        args: &ConvArgs<'_>,
+        chunk: &Range<usize>,
+        part: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
     ) {
-        let weight = &phase.weights[group];
-        let sample_floats = self.sample_floats();
-        let channel = group * (self.channels_out / self.groups);
+        let (phase, group) = (&self.phases[part / self.groups], part % self.groups);
+        let (weight, sample_floats) = (&phase.weights[group], self.sample_floats());
+        let input_floats = self.channels_in * self.padded.input[0] * self.padded.input[1];
+        let image = if self.padded.is_plain() {
+            args.input[chunk.start * input_floats..].as_ptr()
+        } else {
+            args.shared.cast::<f32>().cast_const()
+        };
+        let channel = group * (self.channels_out / self.groups) + columns.start;
         let left = group * (self.channels_in / self.groups) * self.padded.plane_stride + phase.first;
-        let first = channel * self.output_plane + phase.out_first;
+        let first = chunk.start * self.output_floats + channel * self.output_plane + phase.out_first;
         // The rows of the product are the windows of a line, and its samples the lines; or, over one axis, the
         // samples; or, if a sample has one window, the rows are the samples.
-        let (calls, count, rows) = match (phase.lines, phase.windows) {
-            (1, 1) => (1, 1, samples),
-            (1, windows) => (1, samples, windows),
-            (lines, windows) => (samples, lines, windows),
-        };
         let strides = |sample: usize, line: usize, step: usize| match (phase.lines, phase.windows) {
             (1, 1) => Strides { sample: 0, row: sample, column: self.output_plane },
             (1, _) => Strides { sample, row: step, column: self.output_plane },
             _ => Strides { sample: line, row: step, column: self.output_plane },
         };
         let out_strides = strides(self.output_floats, phase.out_line_step, phase.out_step);
-        for call in 0..calls {
-            let (left, first) = (left + call * sample_floats, first + call * self.output_floats);
+        for stretch in phase.stretches(rows) {
+            let left = left + stretch.sample * sample_floats + stretch.at(phase.line_step, phase.step);
+            let to =
+                first + stretch.sample * self.output_floats + stretch.at(phase.out_line_step, phase.out_step);
             let call = GemmCall {
-                samples: count,
-                m: rows,
-                n: weight.n,
+                samples: stretch.count,
+                m: stretch.rows,
+                n: columns.len(),
                 k: weight.k,
-                left: image[left..].as_ptr(),
+                left: image.wrapping_add(left),
                 left_strides: strides(sample_floats, phase.line_step, phase.step),
                 left_offsets: phase.offsets.as_ptr(),
-                left_row_floats: sample_floats / (phase.lines * phase.windows).max(1),
-                right: RightPointer::Panels(weight.panels().as_ptr()),
-                bias: bias.map_or(std::ptr::null(), |bias| bias[channel..].as_ptr()),
-                residual: residual.map_or(std::ptr::null(), |residual| residual[first..].as_ptr()),
+                left_row_floats: self.row_floats(phase),
+                right: RightPointer::Panels(weight.panels()[columns.start * weight.k..].as_ptr()),
+                bias: args.bias.map_or(std::ptr::null(), |bias| bias[channel..].as_ptr()),
+                residual: args.residual.map_or(std::ptr::null(), |residual| residual[to..].as_ptr()),
                 residual_strides: out_strides,
-                activation,
-                out: out[first..].as_mut_ptr(),
+                activation: args.activation,
+                out: args.out.cast::<f32>().wrapping_add(to),
                 out_strides,
             };
             // SAFETY: every window lies within the padded images and every result within the outputs, by the shape;
-            // the images and outputs of `samples` samples lie in the slices; holding a set proves the instruction set.
+            // the images and outputs of the samples lie in the slices; holding a set proves the instruction set.
             unsafe { (set.gemm)(&call) }
         }
     }
+
+    /// About how many values of a padded sample belong to one window.
+    fn row_floats(&self, phase: &Phase) -> usize {
+        self.sample_floats() / (phase.lines * phase.windows).max(1)
+    }
 }
+
+mod shared;
 
 #[cfg(test)]
 mod tests;

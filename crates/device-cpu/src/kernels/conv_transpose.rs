@@ -4,10 +4,13 @@
 //! `o + padding` leave the same remainder modulo the stride see the same taps, so each such phase is an ordinary
 //! convolution of stride 1 with some of the taps, its results `stride` apart. Nothing is scattered, no zero multiplied.
 
-use super::conv::{ConvArgs, Phase, Product};
+use std::ops::Range;
+
+use super::conv::{ConvArgs, Convolution, Phase, Product};
 use super::pack::PackedMatrix;
 use super::pad::Padded;
 use super::set::KernelSet;
+use crate::division::Units;
 
 /// The sizes of a transposed convolution over one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,19 +86,35 @@ impl PackedConvTranspose {
             product: Product::new([channels_in, channels_out, groups], padded, output, phases),
         }
     }
+}
 
-    /// The scratch that any number of samples needs.
-    pub fn scratch_floats(&self) -> usize {
+impl Convolution for PackedConvTranspose {
+    fn scratch_floats(&self) -> usize {
         self.product.scratch_floats()
     }
 
-    /// Computes the transposed convolution.
-    ///
-    /// # Panics
-    /// If a slice is too short.
-    pub fn run(&self, args: ConvArgs<'_>) {
+    fn helper_floats(&self) -> usize {
+        0
+    }
+
+    unsafe fn run(&self, args: ConvArgs<'_>) {
         args.check(self.input_floats, self.output_floats, self.channels_out, self.scratch_floats());
-        self.product.run(self.set, args);
+        // SAFETY: the caller's promise; the lengths have been checked.
+        unsafe { self.product.run(self.set, args) }
+    }
+
+    fn passes(&self, samples: usize) -> usize {
+        self.product.passes(samples)
+    }
+
+    fn units(&self, samples: usize, pass: usize) -> Option<Units> {
+        self.product.units(self.set, samples, pass)
+    }
+
+    unsafe fn run_units(&self, args: ConvArgs<'_>, pass: usize, units: Option<Range<usize>>) {
+        args.check(self.input_floats, self.output_floats, self.channels_out, 0);
+        // SAFETY: the caller's promise; the lengths have been checked.
+        unsafe { self.product.run_units(self.set, &args, pass, units) }
     }
 }
 

@@ -3,12 +3,15 @@
 //! A channel is padded into the scratch, its columns sorted by their remainder modulo the stride: then what a tap
 //! reads for adjacent outputs is adjacent too, whatever the stride.
 
+use std::ops::Range;
+
 use paceline_graph::Activation;
 
 use super::activation::apply;
 use super::conv::{ConvArgs, ConvShape};
 use super::set::KernelSet;
 use super::vector::Vector;
+use crate::division::{RowsDivision, estimated_us};
 
 /// A depthwise convolution.
 pub(crate) struct Depthwise {
@@ -50,15 +53,36 @@ impl Depthwise {
         self.rows * self.remainders * self.columns
     }
 
-    /// Computes every sample; the lengths of the slices have been checked.
-    pub(super) fn run(&self, set: &KernelSet, args: ConvArgs<'_>) {
+    /// Planes of the input of so many samples.
+    pub(super) fn planes(&self, samples: usize) -> usize {
+        samples * self.shape.channels_in
+    }
+
+    /// How threads share the planes, if that is worth it.
+    pub(super) fn division(&self, set: &KernelSet, samples: usize) -> Option<RowsDivision> {
+        let windows = self.output[0] * self.output[1] * self.shape.channels_out / self.shape.channels_in;
+        let values = self.scratch_floats() + windows;
+        // Sorting and storing cost about as much as a few taps.
+        let operations = (windows * self.offsets.len() + 4 * values) as f64;
+        let bytes = (values * size_of::<f32>()) as f64;
+        RowsDivision::of(self.planes(samples), estimated_us(set, operations, bytes))
+    }
+
+    /// Computes what some planes of the input lead to.
+    ///
+    /// # Safety
+    /// As for [`Convolution::run_units`](super::conv::Convolution::run_units), of these planes; the lengths of the slices have been
+    /// checked.
+    pub(super) unsafe fn run(&self, set: &KernelSet, args: &ConvArgs<'_>, planes: Range<usize>) {
         let (inputs, outputs) = (self.shape.channels_in, self.shape.channels_out);
         let input_plane = self.shape.input[0] * self.shape.input[1];
         let output_plane = self.output[0] * self.output[1];
         let taps = self.offsets.len();
-        let padded = &mut args.scratch[..self.rows * self.remainders * self.columns];
+        // SAFETY: the scratch is as long, and this thread's alone.
+        let padded =
+            unsafe { std::slice::from_raw_parts_mut(args.scratch.cast::<f32>(), self.scratch_floats()) };
         padded.fill(0.0);
-        for plane in 0..args.samples * inputs {
+        for plane in planes {
             self.sort(&args.input[plane * input_plane..][..input_plane], padded);
             for each in 0..outputs / inputs {
                 let channel = plane % inputs * (outputs / inputs) + each;
@@ -74,10 +98,10 @@ impl Depthwise {
                     bias: args.bias.map_or(0.0, |bias| bias[channel]),
                     residual: args.residual.map_or(std::ptr::null(), |r| r[first..][..output_plane].as_ptr()),
                     activation: args.activation,
-                    out: args.out[first..][..output_plane].as_mut_ptr(),
+                    out: args.out.cast::<f32>().wrapping_add(first),
                 };
-                // SAFETY: every window lies within the padded channel by the shape, and the slices above have the
-                // lengths; holding a set proves the instruction set.
+                // SAFETY: every window lies within the padded channel by the shape, and the slices have the lengths;
+                // holding a set proves the instruction set.
                 unsafe { (set.depthwise)(&call) }
             }
         }

@@ -1,11 +1,19 @@
 //! Attention: query, key and value rows are read where they are, as slices of a joint projection or apart.
 
+use std::ops::Range;
+
 use paceline_graph::{Attention, Node};
 
 use super::{Lowering, Unsupported};
+use crate::division::{estimated_us, within};
 use crate::kernels::attention::{self as kernel, HeadRows, KeyPadding, Mask, scratch_floats};
+use crate::kernels::set::KernelSet;
 use crate::operand::Operand;
-use crate::plan::{Frame, Slot, Step};
+use crate::plan::{Frame, Slot};
+use crate::rowwise::Rowwise;
+
+/// Operations a score for its exponential, in units of a multiply-add.
+const SCORE_OPERATIONS: f64 = 24.0;
 
 impl Lowering<'_> {
     pub fn attention(&mut self, node: &Node, op: &Attention) -> Result<(), Unsupported> {
@@ -17,6 +25,7 @@ impl Lowering<'_> {
         let keys = k.shape[1];
         let head_size = q.shape[2] / op.heads;
         let step = AttentionStep {
+            lanes: self.kernels.lanes,
             outer,
             heads: op.heads,
             queries,
@@ -79,6 +88,8 @@ impl Rows {
 }
 
 struct AttentionStep {
+    /// Of a register.
+    lanes: usize,
     /// Independent attentions a sample: more than one where an axis is merged with the batch.
     outer: usize,
     heads: usize,
@@ -98,9 +109,32 @@ struct AttentionStep {
     y: Rows,
 }
 
-impl Step for AttentionStep {
-    unsafe fn run(&self, frame: &Frame<'_>) {
-        for outer in 0..self.outer {
+impl AttentionStep {
+    /// Blocks of queries of all heads of so many samples.
+    fn blocks(&self, lanes: usize, samples: usize) -> usize {
+        samples * self.heads * kernel::blocks(lanes, self.queries)
+    }
+}
+
+impl Rowwise for AttentionStep {
+    fn rows(&self, samples: usize) -> usize {
+        self.outer * self.blocks(self.lanes, samples)
+    }
+
+    fn row_us(&self, kernels: &KernelSet, _: usize) -> f64 {
+        let blocks = kernel::blocks(kernels.lanes, self.queries).max(1);
+        let queries = self.queries as f64 / blocks as f64;
+        let operations = (self.head_size + self.value_size) as f64 + SCORE_OPERATIONS;
+        let visible = if self.causal { 0.5 } else { 1.0 };
+        estimated_us(kernels, queries * visible * self.keys as f64 * operations, 0.0)
+    }
+
+    fn helper_bytes(&self) -> usize {
+        scratch_floats(self.lanes, self.keys, self.head_size) * size_of::<f32>()
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, scratch: *mut u8, rows: Range<usize>) {
+        for (outer, blocks) in within(rows, self.blocks(self.lanes, frame.samples)) {
             // SAFETY: every operand has `outer` stretches of rows in each sample; the mask is addressed by its own strides;
             // the scratch was sized for these keys and heads.
             unsafe {
@@ -120,7 +154,6 @@ impl Step for AttentionStep {
                     None => KeyPadding { start: std::ptr::null(), sample_stride: 0 },
                 };
                 (frame.kernels.attention)(&kernel::Attention {
-                    samples: frame.samples,
                     heads: self.heads,
                     queries: self.queries,
                     keys: self.keys,
@@ -136,7 +169,8 @@ impl Step for AttentionStep {
                     out: out.start.cast_mut(),
                     out_row_stride: out.row_stride,
                     out_sample_stride: out.sample_stride,
-                    scratch: frame.scratch.cast(),
+                    scratch: scratch.cast(),
+                    blocks: [blocks.start, blocks.end],
                 });
             }
         }

@@ -1,12 +1,16 @@
 //! Convolutions, with weights packed when the graph is compiled.
 
+use std::ops::Range;
+use std::ptr::slice_from_raw_parts_mut;
 use std::sync::Arc;
 
 use paceline_graph::{Activation, Conv, ConvTranspose, Node, Tensor};
 
 use super::{Lowering, Unsupported};
-use crate::kernels::conv::{ConvArgs, ConvShape, PackedConv};
+use crate::division::Units;
+use crate::kernels::conv::{ConvArgs, ConvShape, Convolution, PackedConv};
 use crate::kernels::conv_transpose::{ConvTransposeShape, PackedConvTranspose};
+use crate::kernels::set::KernelSet;
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
 
@@ -37,9 +41,7 @@ impl Lowering<'_> {
         check_image(shape.channels_in / op.groups, &spatial)?;
         let residual = self.optional_dense(node, 3);
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
-        let scratch = packed.scratch_floats();
-        let activation = op.activation;
-        self.convolve(node, x, residual, activation, scratch, move |args| packed.run(args));
+        self.convolve(node, x, residual, op.activation, packed);
         Ok(())
     }
 
@@ -63,9 +65,7 @@ impl Lowering<'_> {
         let reach = shape.dilation.saturating_mul(shape.kernel).saturating_mul(2);
         check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
-        let scratch = packed.scratch_floats();
-        let activation = op.activation;
-        self.convolve(node, x, None, activation, scratch, move |args| packed.run(args));
+        self.convolve(node, x, None, op.activation, packed);
         Ok(())
     }
 
@@ -75,20 +75,19 @@ impl Lowering<'_> {
         x: Operand,
         residual: Option<Operand>,
         activation: Option<Activation>,
-        scratch_floats: usize,
-        run: impl Fn(ConvArgs<'_>) + Send + Sync + 'static,
+        packed: impl Convolution + 'static,
     ) {
         let bias = self.optional_dense(node, 2);
         let y = self.destination(node.outputs[0]);
+        let scratch_floats = packed.scratch_floats();
         let step = ConvStep {
-            run,
+            packed,
             images: x.shape[0],
             input: (x.slot, x.elements()),
             bias: bias.as_ref().map(|b| (b.slot, b.elements())),
             residual: residual.as_ref().map(|r| r.slot),
             output: (y.slot, y.elements()),
             activation,
-            scratch_floats,
         };
         let reads: Vec<&Operand> =
             [Some(&x), bias.as_ref(), residual.as_ref()].into_iter().flatten().collect();
@@ -126,8 +125,8 @@ fn check_image(channels: usize, spatial: &[usize]) -> Result<(), Unsupported> {
     Ok(())
 }
 
-struct ConvStep<F> {
-    run: F,
+struct ConvStep<C> {
+    packed: C,
     /// Images a sample: more than one where an axis is merged with the batch.
     images: usize,
     /// Place and elements a sample.
@@ -137,24 +136,62 @@ struct ConvStep<F> {
     residual: Option<Slot>,
     output: (Slot, usize),
     activation: Option<Activation>,
-    scratch_floats: usize,
 }
 
-impl<F: Fn(ConvArgs<'_>) + Send + Sync> Step for ConvStep<F> {
-    unsafe fn run(&self, frame: &Frame<'_>) {
-        // SAFETY: all operands are dense, of these sizes for each sample; output and scratch are written by this step alone.
+impl<C: Convolution> ConvStep<C> {
+    /// What is computed from what, with a thread's scratch of so many floats.
+    ///
+    /// # Safety
+    /// As for [`Step::run_units`].
+    unsafe fn args<'a>(&self, frame: &'a Frame<'_>, scratch: *mut u8, floats: usize) -> ConvArgs<'a> {
+        // SAFETY: all operands are dense, of these sizes for each sample.
         unsafe {
             let all = |slot, elements| std::slice::from_raw_parts(frame.at::<f32>(slot, 0), elements);
             let (output, out_elements) = (self.output.0, self.output.1 * frame.samples);
-            (self.run)(ConvArgs {
+            let shared = frame.scratch.cast();
+            ConvArgs {
                 samples: self.images * frame.samples,
                 input: all(self.input.0, self.input.1 * frame.samples),
                 bias: self.bias.map(|(slot, elements)| all(slot, elements)),
                 residual: self.residual.map(|slot| all(slot, out_elements)),
                 activation: self.activation,
-                out: std::slice::from_raw_parts_mut(frame.at::<f32>(output, 0), out_elements),
-                scratch: std::slice::from_raw_parts_mut(frame.scratch.cast(), self.scratch_floats),
-            });
+                out: slice_from_raw_parts_mut(frame.at::<f32>(output, 0), out_elements),
+                shared: slice_from_raw_parts_mut(shared, self.packed.scratch_floats()),
+                scratch: slice_from_raw_parts_mut(scratch.cast(), floats),
+            }
+        }
+    }
+}
+
+impl<C: Convolution> Step for ConvStep<C> {
+    unsafe fn run(&self, frame: &Frame<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe { self.packed.run(self.args(frame, frame.scratch, self.packed.scratch_floats())) }
+    }
+
+    fn passes(&self, samples: usize) -> usize {
+        self.packed.passes(self.images * samples)
+    }
+
+    fn units(&self, _: &KernelSet, samples: usize, pass: usize) -> Option<Units> {
+        self.packed.units(self.images * samples, pass)
+    }
+
+    fn helper_bytes(&self) -> usize {
+        self.packed.helper_floats() * size_of::<f32>()
+    }
+
+    unsafe fn run_units(
+        &self,
+        frame: &Frame<'_>,
+        scratch: *mut u8,
+        pass: usize,
+        units: Option<Range<usize>>,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let args = self.args(frame, scratch, self.packed.helper_floats());
+            self.packed.run_units(args, pass, units);
         }
     }
 }

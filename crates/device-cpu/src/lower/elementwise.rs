@@ -2,12 +2,20 @@
 
 use paceline_graph::{BinaryOp, Cast, Classify, CompareOp, DType, Node, UnaryOp, by_dtype};
 
+use std::ops::Range;
+
 use super::{Lowering, Unsupported};
+use crate::division::{estimated_scalar_us, estimated_us};
 use crate::kernels::elementwise::RowOperand;
+use crate::kernels::set::KernelSet;
 use crate::kernels::typed::{self, Elements};
 use crate::nd::{Nd, Run};
 use crate::operand::Operand;
-use crate::plan::{Frame, Slot, Step};
+use crate::plan::{Frame, Slot};
+use crate::rowwise::Rowwise;
+
+/// Operations an element of a function that is no single instruction, in units of a multiply-add.
+const FUNCTION_OPERATIONS: f64 = 24.0;
 
 impl Lowering<'_> {
     pub fn unary(&mut self, node: &Node, op: UnaryOp) -> Result<(), Unsupported> {
@@ -99,23 +107,38 @@ struct EachStep {
     y: Slot,
 }
 
-impl Step for EachStep {
-    unsafe fn run(&self, frame: &Frame<'_>) {
-        let len = self.per_sample * frame.samples;
-        // SAFETY: both operands are dense and have this many elements, of the types that the graph says.
+impl Rowwise for EachStep {
+    fn rows(&self, samples: usize) -> usize {
+        self.per_sample * samples
+    }
+
+    fn row_us(&self, kernels: &KernelSet, _: usize) -> f64 {
+        match (self.function, self.dtype) {
+            (Each::Unary(op), DType::F32) => {
+                let simple = matches!(op, UnaryOp::Relu | UnaryOp::Neg | UnaryOp::Abs);
+                let operations = if simple { 1.0 } else { FUNCTION_OPERATIONS };
+                estimated_us(kernels, operations, 2.0 * size_of::<f32>() as f64)
+            }
+            _ => estimated_scalar_us(1.0),
+        }
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
+        let (first, len) = (rows.start, rows.len());
+        // SAFETY: both operands are dense and have these elements, of the types that the graph says.
         unsafe {
             match (self.function, self.dtype) {
                 (Each::Unary(op), DType::F32) => {
-                    (frame.kernels.unary)(op, frame.at(self.x, 0), frame.at(self.y, 0), len);
+                    (frame.kernels.unary)(op, frame.at(self.x, first), frame.at(self.y, first), len);
                 }
                 (Each::Unary(op), dtype) => by_dtype!(dtype, T => {
-                    typed::unary::<T>(op, frame.at(self.x, 0), frame.at(self.y, 0), len);
+                    typed::unary::<T>(op, frame.at(self.x, first), frame.at(self.y, first), len);
                 }),
                 (Each::Cast(to), from) => by_dtype!(from, A => by_dtype!(to, R => {
-                    typed::cast::<A, R>(frame.at(self.x, 0), frame.at(self.y, 0), len);
+                    typed::cast::<A, R>(frame.at(self.x, first), frame.at(self.y, first), len);
                 })),
                 (Each::Classify(class), dtype) => by_dtype!(dtype, T => {
-                    typed::classify::<T>(class, frame.at(self.x, 0), frame.at(self.y, 0), len);
+                    typed::classify::<T>(class, frame.at(self.x, first), frame.at(self.y, first), len);
                 }),
             }
         }
@@ -138,10 +161,18 @@ struct PairStep {
     slots: [Slot; 3],
 }
 
-impl Step for PairStep {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl Rowwise for PairStep {
+    fn rows(&self, samples: usize) -> usize {
+        self.nd.elements(samples)
+    }
+
+    fn row_us(&self, _: &KernelSet, _: usize) -> f64 {
+        estimated_scalar_us(1.0)
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
         // SAFETY: the loop nest stays inside the operands, which have the types that the graph says.
-        by_dtype!(self.dtype, T => self.nd.for_each_run(frame.samples, |run| unsafe {
+        by_dtype!(self.dtype, T => self.nd.for_each_run_of(frame.samples, rows, |run| unsafe {
             let [a, b] = [0, 1].map(|k| elements::<T, 3>(frame, self.slots[k], &run, k));
             match self.function {
                 Pair::Binary(op) => typed::binary(op, a, b, place(frame, self.slots[2], &run), run.length),
@@ -160,10 +191,18 @@ struct ChooseStep {
     slots: [Slot; 4],
 }
 
-impl Step for ChooseStep {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl Rowwise for ChooseStep {
+    fn rows(&self, samples: usize) -> usize {
+        self.nd.elements(samples)
+    }
+
+    fn row_us(&self, _: &KernelSet, _: usize) -> f64 {
+        estimated_scalar_us(1.0)
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
         // SAFETY: the loop nest stays inside the operands, which have the types that the graph says.
-        by_dtype!(self.dtype, T => self.nd.for_each_run(frame.samples, |run| unsafe {
+        by_dtype!(self.dtype, T => self.nd.for_each_run_of(frame.samples, rows, |run| unsafe {
             let condition = elements::<bool, 4>(frame, self.slots[0], &run, 0);
             let [a, b] = [1, 2].map(|k| elements::<T, 4>(frame, self.slots[k], &run, k));
             typed::choose(condition, a, b, place(frame, self.slots[3], &run), run.length);
@@ -198,10 +237,18 @@ struct Binary {
     y: Slot,
 }
 
-impl Step for Binary {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl Rowwise for Binary {
+    fn rows(&self, samples: usize) -> usize {
+        self.nd.elements(samples)
+    }
+
+    fn row_us(&self, kernels: &KernelSet, _: usize) -> f64 {
+        estimated_us(kernels, 1.0, 3.0 * size_of::<f32>() as f64)
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
         // As one row, or, where an operand has gaps between its elements, as rows of one.
-        self.nd.for_each_run(frame.samples, |Run { offsets, length, strides }| {
+        self.nd.for_each_run_of(frame.samples, rows, |Run { offsets, length, strides }| {
             let as_rows = strides[..2].iter().any(|&stride| stride > 1) || strides[2] != 1;
             let (rows, len) = if as_rows { (length, 1) } else { (1, length) };
             // SAFETY: the loop nest stays inside the operands.

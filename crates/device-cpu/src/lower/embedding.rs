@@ -1,9 +1,14 @@
 //! Table look-up.
 
+use std::ops::Range;
+
 use paceline_graph::Node;
 
 use super::{Lowering, Unsupported};
-use crate::plan::{Frame, Slot, Step};
+use crate::division::estimated_us;
+use crate::kernels::set::KernelSet;
+use crate::plan::{Frame, Slot};
+use crate::rowwise::Rowwise;
 
 impl Lowering<'_> {
     pub fn embedding(&mut self, node: &Node) -> Result<(), Unsupported> {
@@ -33,9 +38,17 @@ struct Embedding {
     y: Slot,
 }
 
-impl Step for Embedding {
-    unsafe fn run(&self, frame: &Frame<'_>) {
-        for i in 0..self.per_sample * frame.samples {
+impl Rowwise for Embedding {
+    fn rows(&self, samples: usize) -> usize {
+        self.per_sample * samples
+    }
+
+    fn row_us(&self, kernels: &KernelSet, _: usize) -> f64 {
+        estimated_us(kernels, 0.0, (2 * self.columns * size_of::<f32>()) as f64)
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
+        for i in rows {
             // SAFETY: all operands are dense with these many rows; the row read is inside the table.
             unsafe {
                 let y =

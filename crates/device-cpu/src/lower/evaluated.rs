@@ -3,17 +3,23 @@
 //! The evaluation sees what the graph defines for a batch of one, so it cannot mix samples, and a sample's result does not
 //! depend on what travels with it. It allocates, which no kernel does.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use paceline_graph::{Data, Element, Node, Op, Tensor, by_type};
 
 use super::{Lowering, Unsupported};
+use crate::division::estimated_scalar_us;
+use crate::kernels::set::KernelSet;
 use crate::operand::Operand;
-use crate::plan::{Frame, Step};
+use crate::plan::Frame;
+use crate::rowwise::Rowwise;
 
 /// Elements of one sample of one operand beyond which a node is refused: an evaluation takes tens of bytes and nanoseconds for
 /// each.
 const MOST_ELEMENTS: usize = 1 << 26;
+/// What an element takes at least, in elements of a plain loop.
+const EVALUATION_ELEMENTS: f64 = 20.0;
 
 impl Lowering<'_> {
     /// Plans the evaluation of a node.
@@ -62,10 +68,19 @@ struct Evaluated {
     outputs: Vec<Operand>,
 }
 
-impl Step for Evaluated {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl Rowwise for Evaluated {
+    fn rows(&self, samples: usize) -> usize {
+        samples
+    }
+
+    fn row_us(&self, _: &KernelSet, _: usize) -> f64 {
+        let elements: usize = self.outputs.iter().map(Operand::elements).sum();
+        EVALUATION_ELEMENTS * estimated_scalar_us(elements as f64)
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
         let shapes: Vec<Vec<usize>> = self.outputs.iter().map(|operand| operand.shape.clone()).collect();
-        for sample in 0..frame.samples {
+        for sample in rows {
             // SAFETY: the operands are dense and have `frame.samples` samples, or one where all share it.
             let inputs: Vec<Option<Tensor>> =
                 self.inputs.iter().map(|given| unsafe { read(frame, given.as_ref()?, sample) }).collect();

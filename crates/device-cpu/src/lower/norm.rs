@@ -2,20 +2,33 @@
 
 use paceline_graph::{BatchNorm, GroupNorm, LayerNorm, LogSoftmax, Node, RmsNorm, Softmax};
 
+use std::ops::Range;
+
 use super::copy::axis_index;
 use super::{Lowering, Unsupported};
+use crate::division::{estimated_us, within};
+use crate::kernels::set::KernelSet;
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
+use crate::rowwise::Rowwise;
+
+/// Operations an element, in units of a multiply-add.
+const SOFTMAX_OPERATIONS: f64 = 24.0;
+const NORM_OPERATIONS: f64 = 6.0;
 
 impl Lowering<'_> {
     pub fn softmax(&mut self, node: &Node, op: &Softmax) -> Result<(), Unsupported> {
         self.only_f32(node, 0)?;
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
-        let sizes = around(&x.shape, axis_index(op.axis, x.rank()), 1);
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let (outer, len, inner) = around(&x.shape, axis_index(op.axis, x.rank()), 1);
+        let rows = self.rows(outer, (len * inner) as f64 * SOFTMAX_OPERATIONS, 2 * len * inner);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
             // SAFETY: both operands are dense and have these sizes for each sample.
-            unsafe { (frame.kernels.softmax)(x, y, (sizes.0 * frame.samples, sizes.1, sizes.2)) }
+            unsafe {
+                let first = rows.start * len * inner;
+                (frame.kernels.softmax)(x.add(first), y.add(first), (rows.len(), len, inner))
+            }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
@@ -41,11 +54,13 @@ impl Lowering<'_> {
         let (rows, len) = rows(&x.shape, op.axes);
         let (weight_slot, bias_slot) = (slot(&weight), slot(&bias));
         let epsilon = op.epsilon;
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let rows = self.rows(rows, len as f64 * NORM_OPERATIONS, 2 * len);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
             // SAFETY: both operands are dense rows of `len`; the parameters have `len` elements.
             unsafe {
                 let (weight, bias) = (frame.optional(weight_slot, 0), frame.optional(bias_slot, 0));
-                (frame.kernels.layer_norm)(x, y, rows * frame.samples, len, epsilon, weight, bias)
+                let (x, y) = (x.add(rows.start * len), y.add(rows.start * len));
+                (frame.kernels.layer_norm)(x, y, rows.len(), len, epsilon, weight, bias)
             }
         });
         self.emit(step, &given(&[Some(&x), weight.as_ref(), bias.as_ref()]), &y, 0);
@@ -59,11 +74,13 @@ impl Lowering<'_> {
         let (rows, len) = rows(&x.shape, op.axes);
         let weight_slot = slot(&weight);
         let epsilon = op.epsilon;
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let rows = self.rows(rows, len as f64 * NORM_OPERATIONS, 2 * len);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
             // SAFETY: both operands are dense rows of `len`; the weight has `len` elements.
             unsafe {
                 let weight = frame.optional(weight_slot, 0);
-                (frame.kernels.rms_norm)(x, y, rows * frame.samples, len, epsilon, weight)
+                let (x, y) = (x.add(rows.start * len), y.add(rows.start * len));
+                (frame.kernels.rms_norm)(x, y, rows.len(), len, epsilon, weight)
             }
         });
         self.emit(step, &given(&[Some(&x), weight.as_ref()]), &y, 0);
@@ -75,14 +92,21 @@ impl Lowering<'_> {
         let (weight, bias) = (self.optional_dense(node, 1), self.optional_dense(node, 2));
         let y = self.destination(node.outputs[0]);
         let (outer, channels, inner) = around(&x.shape, 1, 1);
-        let sizes = (op.groups, channels / op.groups, inner);
+        let (groups, group) = (op.groups, channels / op.groups);
         let (weight_slot, bias_slot) = (slot(&weight), slot(&bias));
         let epsilon = op.epsilon;
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
-            // SAFETY: both operands are dense `[outer, channels, inner]` for each sample; the parameters have `channels` elements.
-            unsafe {
-                let (weight, bias) = (frame.optional(weight_slot, 0), frame.optional(bias_slot, 0));
-                (frame.kernels.group_norm)(x, y, outer * frame.samples, sizes, epsilon, weight, bias)
+        let rows = self.rows(outer * groups, (group * inner) as f64 * NORM_OPERATIONS, 2 * group * inner);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
+            for (outer, some) in within(rows, groups) {
+                let sizes = (some.len(), group, inner);
+                // SAFETY: both operands are dense `[outer, channels, inner]` for each sample; the parameters have `channels`
+                // elements.
+                unsafe {
+                    let first = (outer * groups + some.start) * group * inner;
+                    let weight = frame.optional(weight_slot, some.start * group);
+                    let bias = frame.optional(bias_slot, some.start * group);
+                    (frame.kernels.group_norm)(x.add(first), y.add(first), 1, sizes, epsilon, weight, bias)
+                }
             }
         });
         self.emit(step, &given(&[Some(&x), weight.as_ref(), bias.as_ref()]), &y, 0);
@@ -113,12 +137,18 @@ impl Lowering<'_> {
         let scale: Vec<f32> = scale.into_iter().map(|s| s as f32).collect();
         let y = self.destination(node.outputs[0]);
         let (outer, _, inner) = around(&x.shape, 1, 1);
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
-            // SAFETY: both operands are dense `[outer, channels, inner]` for each sample; scale and shift have `channels`
-            // elements.
-            unsafe {
-                let sizes = (outer * frame.samples, scale.len(), inner);
-                (frame.kernels.channel_affine)(x, y, sizes, scale.as_ptr(), shift.as_ptr())
+        let rows = self.rows(outer * channels, inner as f64, 2 * inner);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
+            for (outer, some) in within(rows, channels) {
+                let (scale, shift) = (&scale[some.clone()], &shift[some.clone()]);
+                let sizes = (1, some.len(), inner);
+                // SAFETY: both operands are dense `[outer, channels, inner]` for each sample; scale and shift have an element a
+                // channel.
+                unsafe {
+                    let first = (outer * channels + some.start) * inner;
+                    let (x, y) = (x.add(first), y.add(first));
+                    (frame.kernels.channel_affine)(x, y, sizes, scale.as_ptr(), shift.as_ptr())
+                }
             }
         });
         self.emit(step, &[&x], &y, 0);
@@ -146,24 +176,50 @@ fn given<'a>(operands: &[Option<&'a Operand>]) -> Vec<&'a Operand> {
     operands.iter().copied().flatten().collect()
 }
 
-/// A step from one dense operand to another, by a kernel call.
+/// The rows that a step computes one by one, whatever a row is.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    per_sample: usize,
+    /// What one takes, in microseconds.
+    us: f64,
+}
+
+impl Lowering<'_> {
+    /// Rows that take so many operations on f32, and read and write so many.
+    pub(super) fn rows(&self, per_sample: usize, operations: f64, floats: usize) -> Rows {
+        let bytes = floats as f64 * size_of::<f32>() as f64;
+        Rows { per_sample, us: estimated_us(self.kernels, operations, bytes) }
+    }
+}
+
+/// A step from one dense operand to another, by kernel calls for some of the rows of all samples.
 pub(super) fn rows_step(
     x: Slot,
     y: Slot,
-    call: impl Fn(&Frame<'_>, *const f32, *mut f32) + Send + Sync + 'static,
+    rows: Rows,
+    call: impl Fn(&Frame<'_>, *const f32, *mut f32, Range<usize>) + Send + Sync + 'static,
 ) -> impl Step {
-    RowsStep { x, y, call }
+    RowsStep { x, y, rows, call }
 }
 
 struct RowsStep<F> {
     x: Slot,
     y: Slot,
+    rows: Rows,
     call: F,
 }
 
-impl<F: Fn(&Frame<'_>, *const f32, *mut f32) + Send + Sync> Step for RowsStep<F> {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl<F: Fn(&Frame<'_>, *const f32, *mut f32, Range<usize>) + Send + Sync> Rowwise for RowsStep<F> {
+    fn rows(&self, samples: usize) -> usize {
+        self.rows.per_sample * samples
+    }
+
+    fn row_us(&self, _: &KernelSet, _: usize) -> f64 {
+        self.rows.us
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
         // SAFETY: both storages hold f32 elements.
-        unsafe { (self.call)(frame, frame.at(self.x, 0), frame.at(self.y, 0)) }
+        unsafe { (self.call)(frame, frame.at(self.x, 0), frame.at(self.y, 0), rows) }
     }
 }

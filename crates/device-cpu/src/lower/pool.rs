@@ -2,10 +2,13 @@
 
 use paceline_graph::{AveragePool, MaxPool, Node};
 
-use super::norm::rows_step;
+use super::norm::{Rows, rows_step};
 use super::{Lowering, Unsupported};
 use crate::kernels::pool::PoolAxis;
 use crate::operand::Operand;
+
+/// Operations a tap, in units of a multiply-add: windows apart from each other are gathered.
+const TAP_OPERATIONS: f64 = 4.0;
 
 impl Lowering<'_> {
     pub fn max_pool(&mut self, node: &Node, op: &MaxPool) -> Result<(), Unsupported> {
@@ -17,9 +20,14 @@ impl Lowering<'_> {
         let y = self.destination(node.outputs[0]);
         let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
         let planes = x.shape[0] * x.shape[1];
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let some = self.planes(planes, &rows, &columns);
+        let step = rows_step(x.slot, y.slot, some, move |frame, x, y, planes| {
             // SAFETY: both operands are dense planes of these sizes.
-            unsafe { (frame.kernels.max_pool)(x, y, planes * frame.samples, &rows, &columns) }
+            unsafe {
+                let x = x.add(planes.start * rows.input * columns.input);
+                let y = y.add(planes.start * rows.output * columns.output);
+                (frame.kernels.max_pool)(x, y, planes.len(), &rows, &columns)
+            }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
@@ -34,15 +42,24 @@ impl Lowering<'_> {
         let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
         let planes = x.shape[0] * x.shape[1];
         let count_include_pad = op.count_include_pad;
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let some = self.planes(planes, &rows, &columns);
+        let step = rows_step(x.slot, y.slot, some, move |frame, x, y, planes| {
             // SAFETY: both operands are dense planes of these sizes.
             unsafe {
-                let planes = planes * frame.samples;
-                (frame.kernels.average_pool)(x, y, planes, &rows, &columns, count_include_pad)
+                let x = x.add(planes.start * rows.input * columns.input);
+                let y = y.add(planes.start * rows.output * columns.output);
+                (frame.kernels.average_pool)(x, y, planes.len(), &rows, &columns, count_include_pad)
             }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
+    }
+
+    /// So many planes with windows along two axes.
+    fn planes(&self, count: usize, rows: &PoolAxis, columns: &PoolAxis) -> Rows {
+        let windows = rows.output * columns.output;
+        let taps = (windows * rows.kernel * columns.kernel) as f64;
+        self.rows(count, taps * TAP_OPERATIONS, rows.input * columns.input + windows)
     }
 }
 

@@ -5,13 +5,19 @@ use std::ops::Range;
 use paceline_graph::{Activation, Linear, Node};
 
 use super::{Lowering, Unsupported};
-use crate::division::{ProductDivision, Units};
+use crate::division::{ProductDivision, Units, estimated_us, within};
 use crate::kernels::gemm::{GemmCall, RightPointer, Strides, tail_floats};
 use crate::kernels::pack::{PackedMatrix, panel_floats};
 use crate::kernels::set::KernelSet;
 use crate::nd::{Nd, Run};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
+use crate::rowwise::Rowwise;
+
+/// With fewer matrices, each is divided as well.
+const ENOUGH_MATRICES: usize = 16;
+/// Rows that a part of a matrix has at least: a right operand that is packed anew for each part costs as much as some of them.
+const LEAST_ROWS: usize = 64;
 
 impl Lowering<'_> {
     pub fn linear(&mut self, node: &Node, op: &Linear) -> Result<(), Unsupported> {
@@ -122,8 +128,10 @@ impl Lowering<'_> {
             residual: residual.as_ref().map(|r| r.slot),
             y: y.slot,
             activation,
+            scratch_bytes: scratch * size_of::<f32>(),
         };
-        self.emit(step, &reads, &y, scratch * size_of::<f32>());
+        let scratch_bytes = step.scratch_bytes;
+        self.emit(step, &reads, &y, scratch_bytes);
     }
 
     /// An input whose last axis is contiguous; copied if it is not.
@@ -169,7 +177,8 @@ struct PackedProduct {
 
 impl PackedProduct {
     fn division(&self, kernels: &KernelSet, samples: usize) -> Option<ProductDivision> {
-        ProductDivision::of(kernels, [self.rows_per_sample * samples, self.packed.n, self.packed.k])
+        let sizes = [self.rows_per_sample * samples, self.packed.n, self.packed.k];
+        ProductDivision::of(kernels, sizes, self.packed.k)
     }
 
     /// Computes for every run the blocks of rows and columns that `blocks` names for a run's length. Columns begin with a panel.
@@ -218,12 +227,12 @@ impl Step for PackedProduct {
         unsafe { self.compute(frame, |rows| std::iter::once((0..rows, 0..self.packed.n))) }
     }
 
-    fn units(&self, kernels: &KernelSet, samples: usize) -> Option<Units> {
+    fn units(&self, kernels: &KernelSet, samples: usize, _: usize) -> Option<Units> {
         Some(self.division(kernels, samples)?.units())
     }
 
-    unsafe fn run_units(&self, frame: &Frame<'_>, units: Range<usize>) {
-        let Some(division) = self.division(frame.kernels, frame.samples) else {
+    unsafe fn run_units(&self, frame: &Frame<'_>, _: *mut u8, _: usize, units: Option<Range<usize>>) {
+        let (Some(division), Some(units)) = (self.division(frame.kernels, frame.samples), units) else {
             unreachable!("a step without units is run as a whole")
         };
         // SAFETY: the caller's promise; no two units have rows and columns in common.
@@ -254,21 +263,40 @@ struct Product {
     residual: Option<Slot>,
     y: Slot,
     activation: Option<Activation>,
+    scratch_bytes: usize,
 }
 
-impl Step for Product {
-    unsafe fn run(&self, frame: &Frame<'_>) {
+impl Product {
+    /// So many blocks of rows is a matrix computed in, each by itself, where there are few matrices.
+    fn row_blocks(&self, samples: usize) -> usize {
+        let [m, ..] = self.sizes;
+        if self.outer.elements(samples) < ENOUGH_MATRICES { (m / LEAST_ROWS).max(1) } else { 1 }
+    }
+
+    /// Computes for each of some matrices these blocks of rows, of so many.
+    ///
+    /// # Safety
+    /// As for [`Step::run_units`].
+    unsafe fn matrices(
+        &self,
+        frame: &Frame<'_>,
+        scratch: *mut f32,
+        matrices: Range<usize>,
+        blocks: Range<usize>,
+        row_blocks: usize,
+    ) {
         let [m, n, k] = self.sizes;
-        self.outer.for_each_run(frame.samples, |Run { offsets, length, strides }| {
+        let rows = m * blocks.start / row_blocks..m * blocks.end / row_blocks;
+        self.outer.for_each_run_of(frame.samples, matrices, |Run { offsets, length, strides }| {
             // One right operand for the whole run, or one a matrix.
             let (products, samples) = if strides[1] == 0 { (1, length) } else { (length, 1) };
             let rows_of_y = Strides { sample: strides[2], row: n, column: 1 };
             for index in 0..products {
                 let at = |operand: usize| offsets[operand] + index * strides[operand];
+                let y = at(2) + rows.start * n;
                 // SAFETY: the loop nest stays inside the operands, and the scratch was sized for this layout.
                 unsafe {
                     let b = frame.at::<f32>(self.b, at(1)).cast_const();
-                    let scratch = frame.scratch.cast::<f32>();
                     let right = match self.right {
                         RightLayout::Rows { stride } => RightPointer::Rows { data: b, stride, tail: scratch },
                         RightLayout::Columns { stride } => {
@@ -278,23 +306,52 @@ impl Step for Product {
                     };
                     (frame.kernels.gemm)(&GemmCall {
                         samples,
-                        m,
+                        m: rows.len(),
                         n,
                         k,
-                        left: frame.at(self.a, at(0)),
+                        left: frame.at(self.a, at(0) + rows.start * self.a_row_stride),
                         left_strides: Strides { sample: strides[0], row: self.a_row_stride, column: 1 },
                         left_offsets: std::ptr::null(),
                         left_row_floats: k,
                         right,
                         bias: frame.optional(self.bias, 0),
-                        residual: frame.optional(self.residual, at(2)),
+                        residual: frame.optional(self.residual, y),
                         residual_strides: rows_of_y,
                         activation: self.activation,
-                        out: frame.at(self.y, at(2)),
+                        out: frame.at(self.y, y),
                         out_strides: rows_of_y,
                     });
                 }
             }
         });
+    }
+}
+
+impl Rowwise for Product {
+    fn rows(&self, samples: usize) -> usize {
+        self.outer.elements(samples) * self.row_blocks(samples)
+    }
+
+    fn row_us(&self, kernels: &KernelSet, samples: usize) -> f64 {
+        let [m, n, k] = self.sizes.map(|size| size as f64);
+        let operations = m / self.row_blocks(samples) as f64 * n * k;
+        estimated_us(kernels, operations, n * k * size_of::<f32>() as f64)
+    }
+
+    fn helper_bytes(&self) -> usize {
+        self.scratch_bytes
+    }
+
+    unsafe fn run_rows(&self, frame: &Frame<'_>, scratch: *mut u8, rows: Range<usize>) {
+        let row_blocks = self.row_blocks(frame.samples);
+        if row_blocks == 1 || rows == (0..self.rows(frame.samples)) {
+            let matrices = rows.start / row_blocks..rows.end / row_blocks;
+            // SAFETY: the caller's promise.
+            return unsafe { self.matrices(frame, scratch.cast(), matrices, 0..1, 1) };
+        }
+        for (matrix, blocks) in within(rows, row_blocks) {
+            // SAFETY: the caller's promise.
+            unsafe { self.matrices(frame, scratch.cast(), matrix..matrix + 1, blocks, row_blocks) }
+        }
     }
 }

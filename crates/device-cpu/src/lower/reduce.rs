@@ -28,9 +28,13 @@ impl Lowering<'_> {
         let y = self.destination(node.outputs[0]);
         let (outer, len, inner) = around(&x.shape, first, axes.len());
         let op = op.op;
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let rows = self.rows(outer, (len * inner) as f64, len * inner);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
             // SAFETY: x is dense `[outer, len, inner]` for each sample, y `[outer, inner]`.
-            unsafe { (frame.kernels.reduce)(op, x, y, (outer * frame.samples, len, inner)) }
+            unsafe {
+                let (x, y) = (x.add(rows.start * len * inner), y.add(rows.start * inner));
+                (frame.kernels.reduce)(op, x, y, (rows.len(), len, inner))
+            }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::help::Running;
 use super::state::{Phase, Post, State};
 use super::{Dispatch, Lane};
 use crate::clock::Nanos;
@@ -19,7 +20,7 @@ pub(crate) enum Call {
     /// To execute what waits.
     Serve(Lane),
     /// To help an execution of this program.
-    Help(Lane, Arc<Serving>),
+    Help(Lane, Arc<Serving>, Running),
 }
 
 /// How long the thread of a lane that helped spins.
@@ -121,7 +122,7 @@ impl Dispatch {
                 self.called.fetch_add(1, Ordering::Relaxed);
                 lane.0
             }
-            Call::Help(lane, _) => lane.0,
+            Call::Help(lane, ..) => lane.0,
         };
         let post = &mut state.posts[index];
         post.helps = matches!(call, Call::Help(..));

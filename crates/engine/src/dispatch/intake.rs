@@ -68,7 +68,7 @@ impl Dispatch {
         let post = &mut state.posts[lane.index()];
         post.alarm = None;
         (post.latest, post.until) = (samples, self.clock.now().saturating_add(predicted));
-        let (helpers, woken) = self.call_for_help(&mut state, &serving, predicted);
+        let (helpers, woken) = self.call_for_help(&mut state, &lane, &serving, predicted);
         drop(state);
         woken.iter().for_each(Thread::unpark);
         let release = Release::Inline;

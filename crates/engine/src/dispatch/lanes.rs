@@ -18,6 +18,7 @@ impl Dispatch {
     /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever
     /// waits comes back, to be answered with an error.
     pub(crate) fn retire(&self, lane: Lane) -> Vec<Part> {
+        self.end(&lane);
         let mut state = lock(&self.state);
         let post = &mut state.posts[lane.index()];
         let (thread, was_counted) = (post.thread.take(), !post.retiring);

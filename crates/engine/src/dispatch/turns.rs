@@ -67,6 +67,7 @@ impl Dispatch {
     ) -> Next {
         // Dropped after the lock is released.
         let mut gone: SmallVec<[Arc<Serving>; 1]> = SmallVec::new();
+        self.end(&lane);
         let mut state = lock(&self.state);
         state.record(done);
         state.posts[lane.index()].helps = false;
@@ -96,7 +97,7 @@ impl Dispatch {
                     let Some(serving) = serving else {
                         unreachable!("a line has a program as long as it is there")
                     };
-                    let (helpers, mut woken) = self.call_for_help(&mut state, &serving, predicted);
+                    let (helpers, mut woken) = self.call_for_help(&mut state, &lane, &serving, predicted);
                     woken.extend(self.rouse(&mut state));
                     drop(state);
                     woken.iter().for_each(Thread::unpark);
@@ -122,6 +123,7 @@ impl Dispatch {
 
     /// Returns a claimed lane; its thread goes on when something waits.
     pub(crate) fn release(&self, lane: Lane, done: Option<Execution<'_>>) {
+        self.end(&lane);
         let mut state = lock(&self.state);
         state.record(done);
         let thread = if state.queue.is_empty() && state.alive <= state.wanted {

@@ -53,15 +53,19 @@ fn check(shape: ConvShape, samples: usize, seed: u64) {
         let run = |samples: std::ops::Range<usize>| {
             let outputs = samples.start * output_floats..samples.end * output_floats;
             let mut out = vec![f32::NAN; outputs.len()];
-            conv.run(ConvArgs {
+            let mut scratch = vec![f32::NAN; conv.scratch_floats()];
+            let args = ConvArgs {
                 samples: samples.len(),
                 input: &input[samples.start * input_floats..samples.end * input_floats],
                 bias: Some(&bias),
                 residual: Some(&residual[outputs]),
                 activation: Some(Activation::Relu),
-                out: &mut out,
-                scratch: &mut vec![f32::NAN; conv.scratch_floats()],
-            });
+                out: &mut out[..],
+                shared: &mut scratch[..],
+                scratch: &mut scratch[..],
+            };
+            // SAFETY: output and scratch are borrowed here alone.
+            unsafe { conv.run(args) };
             out
         };
         let out = run(0..samples);

@@ -44,15 +44,19 @@ fn check(shape: ConvTransposeShape, samples: usize, seed: u64) {
         let conv = PackedConvTranspose::new(set, shape, &weight);
         let run = |samples: std::ops::Range<usize>| {
             let mut out = vec![f32::NAN; samples.len() * output_floats];
-            conv.run(ConvArgs {
+            let mut scratch = vec![f32::NAN; conv.scratch_floats()];
+            let args = ConvArgs {
                 samples: samples.len(),
                 input: &input[samples.start * input_floats..samples.end * input_floats],
                 bias: Some(&bias),
                 residual: None,
                 activation: Some(Activation::Tanh),
-                out: &mut out,
-                scratch: &mut vec![f32::NAN; conv.scratch_floats()],
-            });
+                out: &mut out[..],
+                shared: &mut scratch[..],
+                scratch: &mut scratch[..],
+            };
+            // SAFETY: output and scratch are borrowed here alone.
+            unsafe { conv.run(args) };
             out
         };
         let out = run(0..samples);

@@ -1,5 +1,7 @@
 //! Threads that help an execution, coming and going as they like, change no bit of its result.
 
+mod steps;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -120,6 +122,15 @@ fn products_of_odd_sizes_are_the_same_with_help() {
             let graph = build_layer(&layers, &StateDict::random(&layers, 1), &[rows, k]).unwrap();
             let what = format!("{isa}, {samples} of [{rows}, {k}] x [{k}, {n}]");
             Subject::new(isa, &graph, samples).check(1, 1, &what);
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_step_is_the_same_with_help() {
+    for isa in Isa::available() {
+        for (name, samples, graph) in steps::graphs() {
+            Subject::new(isa, &graph, samples).check(1, 2, &format!("{isa}, {samples} of {name}"));
         }
     }
 }
