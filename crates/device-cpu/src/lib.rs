@@ -12,7 +12,8 @@
 //! A node without a kernel is evaluated by its reference evaluation (`lower::evaluated`): any graph runs, and
 //! `Program::without_kernel` lists what runs slowly.
 //!
-//! An execution that is open to help posts the pieces of its large steps on a board (`board`), where idle threads take them.
+//! An execution that is open to help posts the pieces of its steps on a board (`board`), where idle threads take them; how a step is
+//! divided is in `division`, what rows most steps are made of in `rowwise`.
 //!
 //! **Not here**: threads. A session runs on the thread that calls it, with the help of those that call `Program::help`.
 

@@ -4,11 +4,11 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{WIDTH, check, eventually, input};
-use paceline_device::fake::{FakeProgram, Latency, rows};
+use paceline_device::fake::{FakeProgram, Outcome, rows};
 use paceline_device::{BatchSizes, DeviceError, Program, Session, Signature};
 use paceline_engine::{Engine, LoadOptions, MeasuredCost};
 
@@ -55,10 +55,12 @@ fn a_model_may_have_smaller_batches_than_its_program() {
     }
 }
 
-/// A program whose executions can be helped, and that counts who offers to.
+/// A program whose executions can be helped, and that counts who offers to, and who is told to leave before the execution is over.
 struct Helped {
     program: Arc<FakeProgram>,
+    is_over: Arc<AtomicBool>,
     offers: AtomicUsize,
+    left_early: AtomicUsize,
 }
 
 impl Program for Helped {
@@ -78,8 +80,12 @@ impl Program for Helped {
         true
     }
 
-    fn help(&self, _: &dyn Fn() -> bool) -> bool {
+    fn help(&self, leave: &dyn Fn() -> bool) -> bool {
         self.offers.fetch_add(1, Ordering::Relaxed);
+        while !leave() {
+            std::thread::yield_now();
+        }
+        self.left_early.fetch_add(usize::from(!self.is_over.load(Ordering::Relaxed)), Ordering::Relaxed);
         false
     }
 }
@@ -90,13 +96,22 @@ fn no_more_lanes_help_an_execution_than_allowed() {
         let builder = Engine::builder().lanes(4);
         let builder = allowed.into_iter().fold(builder, |builder, most| builder.helpers(most));
         let engine = builder.build().unwrap();
-        let program = FakeProgram::new(rows(WIDTH)).latency(Latency::sleep(5 * MS, Duration::ZERO));
-        let program = Arc::new(Helped { program: Arc::new(program), offers: AtomicUsize::new(0) });
+        let is_over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&is_over);
+        let program = FakeProgram::new(rows(WIDTH)).script(move |_| {
+            std::thread::sleep(5 * MS);
+            end.store(true, Ordering::Relaxed);
+            Outcome::Compute
+        });
+        let (offers, left_early) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let program = Arc::new(Helped { program: Arc::new(program), is_over, offers, left_early });
         let options = LoadOptions::new().costs(0, [cost(1, 1, 5)]);
         let model = engine.load_with("fake", [program.clone() as _], options).unwrap();
         check(&model.infer([("x", input(1.0, 1))]).unwrap(), 1.0, 1);
         eventually(|| program.offers.load(Ordering::Relaxed) >= expected);
         engine.drain();
         assert_eq!(program.offers.load(Ordering::Relaxed), expected, "{allowed:?} allowed");
+        // Until then they stay, and `drain` shows that they leave then.
+        assert_eq!(program.left_early.load(Ordering::Relaxed), 0, "{allowed:?} allowed");
     }
 }

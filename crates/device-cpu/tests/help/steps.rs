@@ -171,7 +171,7 @@ const CASES: &[Case] = &[
         s.op(Op::Binary(Binary(BinaryOp::Mul)), &[a, b])
     }),
     ("comparisons and conversions", 2, |s| {
-        let (a, b) = (s.x(&[90, 333]), s.x(&[333]));
+        let (a, b) = (s.x(&[90, 333]), s.x(&[1, 333]));
         let less = s.op(Op::Compare(Compare(CompareOp::Less)), &[a, b]);
         s.op(Op::Cast(Cast { to: DType::F32 }), &[less])
     }),
