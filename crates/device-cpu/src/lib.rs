@@ -14,7 +14,8 @@
 //!
 //! An execution that is open to help posts the pieces of its large steps on a board (`board`), where idle threads take them.
 //!
-//! **Not here**: threads. A session runs on the thread that calls it, with the help of those that call `Program::help`.
+//! **Not here**: threads, but for those that pack weights while a graph is compiled. A session runs on the thread that calls it, with the
+//! help of those that call `Program::help`.
 
 mod arena;
 mod board;
@@ -31,6 +32,7 @@ mod plan;
 mod program;
 mod session;
 mod sync;
+mod weights;
 
 pub use device::{CpuDevice, IsaUnavailable};
 pub use kernels::isa::{Isa, UnknownIsa};

@@ -181,7 +181,7 @@ const EMPTY: &[(&str, Build)] = &[
     ("linear from nothing", |s| {
         let (x, w, b) = (s.x(&[2, 0]), s.weight(&[5, 0]), s.weight(&[5]));
         let r = s.x(&[2, 5]);
-        let op = Op::Linear(Linear { activation: Some(Activation::Relu) });
+        let op = Op::Linear(Linear { activation: Some(Activation::Relu), ..Linear::default() });
         vec![s.op(op.clone(), &[x, w, b]), s.op(op, &[x, w, b, r])]
     }),
     ("attention without keys", |s| {
@@ -292,7 +292,7 @@ const VIEWS: &[(&str, Build)] = &[
         let b = s.op(EXP, &[b]);
         let b = s.slice(b, 1, [1, 2, 1]);
         let b = s.reshape(b, &[5.into()]);
-        let op = Op::Linear(Linear { activation: Some(Activation::Gelu) });
+        let op = Op::Linear(Linear { activation: Some(Activation::Gelu), ..Linear::default() });
         vec![s.op(op, &[x, w, b, r])]
     }),
     ("products that broadcast", |s| {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use paceline_graph::Tensor;
 use prost::Message;
 
-use crate::file::{ExternalFiles, map_model};
+use crate::file::{Content, ExternalFiles, map_model};
 use crate::import::{Imported, import};
 use crate::proto::{ModelProto, TensorProto, data_type};
 use crate::tensor::TensorReader;
@@ -14,7 +14,8 @@ use crate::{ImportOptions, OnnxError, wire};
 
 /// Reads a model file, and the files beside it that its tensors lie in.
 ///
-/// The files are mapped into memory while they are read; they must not be shortened meanwhile. The model may take 2 GiB, which is
+/// The files are mapped into memory, and large tensors stay in them as long as the graph exists: they must not be shortened or written
+/// to meanwhile (to put another file in the place of one is no harm). What was compiled from the graph does not need them. The model may take 2 GiB, which is
 /// what protobuf allows, and its tensors eight times what its files take (64 MiB in any case).
 ///
 /// # Errors
@@ -30,29 +31,27 @@ pub fn read(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Imported,
 
 /// Reads a model from memory; all its tensors must be in it. As [`read`] otherwise.
 pub fn read_bytes(model: impl Into<Bytes>, options: &ImportOptions) -> Result<Imported, OnnxError> {
-    decode(model.into(), &|| ExternalFiles::new(None), options)
+    decode(Content::from(model.into()), &|| ExternalFiles::new(None), options)
 }
 
 fn decode(
-    content: Bytes,
+    content: Content,
     files: &dyn Fn() -> ExternalFiles,
     options: &ImportOptions,
 ) -> Result<Imported, OnnxError> {
-    wire::check_model(&content)?;
-    let bytes = content.len();
-    let model =
-        ModelProto::decode(content).map_err(|error| OnnxError::NotOnnx { problem: error.to_string() })?;
-    import(&model, bytes, files, options)
+    wire::check_model(&content.bytes)?;
+    let model = ModelProto::decode(content.bytes.clone())
+        .map_err(|error| OnnxError::NotOnnx { problem: error.to_string() })?;
+    import(&model, &content, files, options)
 }
 
 /// Reads one tensor, as a file of ONNX's test data holds it, with its name.
 pub fn read_tensor(content: impl Into<Bytes>) -> Result<(String, Tensor), OnnxError> {
-    let content = content.into();
+    let content: Bytes = content.into();
     wire::check_tensor(&content)?;
-    let bytes = content.len();
-    let proto =
-        TensorProto::decode(content).map_err(|error| OnnxError::NotOnnx { problem: error.to_string() })?;
-    let tensor = TensorReader::new(ExternalFiles::new(None), bytes).read(&proto)?;
+    let proto = TensorProto::decode(content.clone())
+        .map_err(|error| OnnxError::NotOnnx { problem: error.to_string() })?;
+    let tensor = TensorReader::new(ExternalFiles::new(None), content.into()).read(&proto)?;
     let tensor = tensor.ok_or_else(|| OnnxError::Tensor {
         name: proto.name.clone(),
         expected: "elements of a type that is supported".into(),

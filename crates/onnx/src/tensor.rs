@@ -2,12 +2,13 @@
 //!
 //! Half precision (f16 and bf16) becomes f32, which holds all its values. A tensor's data must be exactly as long as its axes say.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use half::{bf16, f16};
-use paceline_graph::{DType, Data, Tensor, by_type};
+use paceline_graph::{DType, Data, Store, Tensor, by_type};
 
 use crate::OnnxError;
-use crate::file::ExternalFiles;
+use crate::file::{Content, ExternalFiles};
 use crate::proto::{TensorProto, data_type};
 
 /// What all tensors of a model may take together, in multiples of the bytes of the files they come from: one byte in a file becomes
@@ -15,6 +16,10 @@ use crate::proto::{TensorProto, data_type};
 const MOST_GROWTH: usize = 8;
 /// What they may take in any case.
 const SMALL_BYTES: usize = 64 << 20;
+
+/// Tensors from this size on stay in the file that they lie in, where they can; smaller ones are copied, which costs less than to keep
+/// track of their pages.
+const WORTH_SHARING_BYTES: usize = 16 << 10;
 
 /// The element type that an ONNX type is computed in; `None` where there is none.
 pub(crate) fn dtype(onnx: i32) -> Option<DType> {
@@ -54,14 +59,14 @@ pub(crate) fn onnx_type(dtype: DType) -> i32 {
 /// Reads tensors, and keeps count of what they take.
 pub(crate) struct TensorReader {
     files: ExternalFiles,
-    model_bytes: usize,
+    model: Content,
     taken_bytes: usize,
 }
 
 impl TensorReader {
-    /// Reads those of a model file of so many bytes.
-    pub(crate) fn new(files: ExternalFiles, model_bytes: usize) -> Self {
-        TensorReader { files, model_bytes, taken_bytes: 0 }
+    /// Reads those of a model file.
+    pub(crate) fn new(files: ExternalFiles, model: Content) -> Self {
+        TensorReader { files, model, taken_bytes: 0 }
     }
 
     /// A tensor, or `None` where its element type is not supported.
@@ -79,12 +84,12 @@ impl TensorReader {
                 problem("a number of elements that fits in memory".into(), format!("axes {shape:?}"))
             })?;
         let raw = match proto.data_location {
-            0 => (!proto.raw_data.is_empty()).then(|| proto.raw_data.clone()),
+            0 => (!proto.raw_data.is_empty()).then(|| self.model.part(proto.raw_data.clone())),
             _ => Some(self.external(proto)?),
         };
         let bytes = count * dtype.size_bytes();
         self.taken_bytes = self.taken_bytes.saturating_add(bytes);
-        let stored = self.model_bytes.saturating_add(self.files.total_bytes());
+        let stored = self.model.bytes.len().saturating_add(self.files.total_bytes());
         if self.taken_bytes > stored.saturating_mul(MOST_GROWTH).saturating_add(SMALL_BYTES) {
             let expected =
                 format!("tensors of at most {MOST_GROWTH} times the {stored} bytes of the model's files");
@@ -93,12 +98,12 @@ impl TensorReader {
         let data = match raw {
             Some(raw) => {
                 let width = onnx_width(proto.data_type);
-                if raw.len() != count * width {
+                if raw.bytes.len() != count * width {
                     let expected =
                         format!("{} bytes of {}{shape:?}", count * width, data_type::name(proto.data_type));
-                    return Err(problem(expected, format!("{} bytes", raw.len())));
+                    return Err(problem(expected, format!("{} bytes", raw.bytes.len())));
                 }
-                from_raw(proto.data_type, &raw)
+                elements(proto.data_type, dtype, raw)
             }
             None => {
                 let data = from_lists(proto);
@@ -114,7 +119,7 @@ impl TensorReader {
         Ok(Some(Tensor::new(shape, data).expect("the elements were counted")))
     }
 
-    fn external(&mut self, proto: &TensorProto) -> Result<Bytes, OnnxError> {
+    fn external(&mut self, proto: &TensorProto) -> Result<Content, OnnxError> {
         let problem = |expected: &str, got: String| OnnxError::Tensor {
             name: proto.name.clone(),
             expected: expected.into(),
@@ -139,6 +144,23 @@ fn onnx_width(onnx: i32) -> usize {
         data_type::FLOAT16 | data_type::BFLOAT16 => 2,
         _ => dtype(onnx).expect("checked by the caller").size_bytes(),
     }
+}
+
+/// Elements where they lie, if that is possible and worth while, or a copy.
+fn elements(onnx: i32, dtype: DType, raw: Content) -> Data {
+    let as_they_are = cfg!(target_endian = "little") && onnx_type(dtype) == onnx;
+    let raw = Arc::new(raw);
+    if as_they_are
+        && raw.bytes.len() >= WORTH_SHARING_BYTES
+        && let Some(data) = Data::stored(dtype, raw.clone())
+    {
+        return data;
+    }
+    let data = from_raw(onnx, &raw.bytes);
+    if raw.bytes.len() >= WORTH_SHARING_BYTES {
+        raw.release();
+    }
+    data
 }
 
 /// Little-endian elements of a type that [`dtype`] knows.

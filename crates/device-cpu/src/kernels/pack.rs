@@ -17,8 +17,11 @@ pub(crate) struct PackedMatrix {
     pub n: usize,
     /// Input features: the rows of the packed matrix.
     pub k: usize,
-    panels: Arc<Block>,
+    pub(crate) panels: Arc<Block>,
 }
+
+/// Rows that are packed into every panel before those after them: few enough to stay in the caches.
+const ROW_BLOCK: usize = 64;
 
 impl PackedMatrix {
     /// Packs `weight`, `[n, k]` with rows one after another.
@@ -31,6 +34,33 @@ impl PackedMatrix {
         let mut panels = Block::zeroed(bytes).expect("memory for a second copy of the weight");
         pack_rows(set, weight, k, n, k, panels.floats_mut());
         Self { n, k, panels: Arc::new(panels) }
+    }
+
+    /// Packs `weight`, `[k, n]` with rows one after another.
+    ///
+    /// # Panics
+    /// If `weight` has not `n * k` values.
+    pub fn transposed(set: &KernelSet, weight: &[f32], n: usize, k: usize) -> Self {
+        assert_eq!(weight.len(), n * k, "a weight of {k} x {n}");
+        let bytes = panel_floats(set, n, k) * size_of::<f32>();
+        let mut block = Block::zeroed(bytes).expect("memory for a second copy of the weight");
+        let panels = block.floats_mut();
+        for first in (0..k).step_by(ROW_BLOCK) {
+            for panel in (0..n).step_by(set.panel_columns) {
+                let count = (n - panel).min(set.panel_columns);
+                let width = count.next_multiple_of(set.lanes);
+                for i in first..k.min(first + ROW_BLOCK) {
+                    let row = &weight[i * n + panel..][..count];
+                    panels[panel * k + i * width..][..count].copy_from_slice(row);
+                }
+            }
+        }
+        Self { n, k, panels: Arc::new(block) }
+    }
+
+    /// A matrix that was packed before.
+    pub fn of_panels(n: usize, k: usize, panels: Arc<Block>) -> Self {
+        Self { n, k, panels }
     }
 
     /// The panels.

@@ -37,6 +37,7 @@ impl Lowering<'_> {
         check_image(shape.channels_in / op.groups, &spatial)?;
         let residual = self.optional_dense(node, 3);
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
+        weight.release();
         let scratch = packed.scratch_floats();
         let activation = op.activation;
         self.convolve(node, x, residual, activation, scratch, move |args| packed.run(args));
@@ -63,6 +64,7 @@ impl Lowering<'_> {
         let reach = shape.dilation.saturating_mul(shape.kernel).saturating_mul(2);
         check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
+        weight.release();
         let scratch = packed.scratch_floats();
         let activation = op.activation;
         self.convolve(node, x, None, activation, scratch, move |args| packed.run(args));

@@ -113,7 +113,7 @@ pub fn fitting(kind: usize, n: &mut Numbers) -> Case {
             let y: Vec<Dim> = dims.iter().copied().chain([out]).collect();
             let optional = [n.maybe(f32s([out])), n.maybe(f32s(y))];
             let inputs = [Some(f32s(trailing(1))), Some(f32s([out, d]))].into_iter().chain(optional);
-            (Op::Linear(Linear { activation: n.activation() }), inputs.collect())
+            (Op::Linear(Linear { activation: n.activation(), ..Linear::default() }), inputs.collect())
         }
         2 => conv(n),
         3 => conv_transpose(n),

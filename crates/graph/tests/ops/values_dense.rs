@@ -114,7 +114,7 @@ fn linear_is_a_product_a_sum_and_an_activation() {
         Activation::Sigmoid,
         Activation::Tanh,
     ] {
-        let fused = Linear { activation: Some(activation) };
+        let fused = Linear { activation: Some(activation), ..Linear::default() };
         let expected = apply(Unary(activation.unary()), &[&sum]);
         assert_close(&apply(fused, &[&x, &w, &bias, &residual]), &expected, 1e-6);
     }

@@ -27,7 +27,7 @@ pub(crate) use self::lowering::scalar;
 use self::boundary::Boundary;
 use self::building::Building;
 use self::nodes::Walk;
-use crate::file::ExternalFiles;
+use crate::file::{Content, ExternalFiles};
 use crate::proto::{GraphProto, ModelProto};
 use crate::tensor::TensorReader;
 use crate::{BatchAxis, ImportOptions, OnnxError, UnsupportedOperator};
@@ -55,7 +55,7 @@ pub struct Imported {
 /// Reads a decoded model.
 pub(crate) fn import(
     model: &ModelProto,
-    model_bytes: usize,
+    content: &Content,
     files: impl Fn() -> ExternalFiles,
     options: &ImportOptions,
 ) -> Result<Imported, OnnxError> {
@@ -65,7 +65,7 @@ pub(crate) fn import(
     let opset = opset(model)?;
     let boundary = Boundary::new(graph, options)?;
     let attempt = |batched: bool| {
-        let mut reader = TensorReader::new(files(), model_bytes);
+        let mut reader = TensorReader::new(files(), content.clone());
         attempt(model, graph, &boundary, batched, &mut reader, options)
     };
     let mut notes = Vec::new();

@@ -63,7 +63,8 @@ fn linear_epilogues(cases: &mut Vec<Case>) {
             let (x, w) = (s.x(&[3, 17]), s.weight(&[35, 17]));
             let b = bias.then(|| s.weight(&[35]));
             let r = residual.then(|| s.x(&[3, 35]));
-            let y = s.op_with(Op::Linear(Linear { activation }), &[Some(x), Some(w), b, r]);
+            let y =
+                s.op_with(Op::Linear(Linear { activation, ..Linear::default() }), &[Some(x), Some(w), b, r]);
             let name = match (bias, residual) {
                 (false, false) => name,
                 (true, false) => format!("{name}-bias"),
@@ -105,7 +106,7 @@ fn linear_extremes(cases: &mut Vec<Case>) {
     }
     let mut s = Sketch::new();
     let (x, w) = (s.input(&[9], Values::OneOf(LARGE)), s.constant(&[4, 9], Values::Uniform(0.5, 1.0)));
-    let y = s.op(Op::Linear(Linear { activation: Some(Activation::Sigmoid) }), &[x, w]);
+    let y = s.op(Op::Linear(Linear { activation: Some(Activation::Sigmoid), ..Linear::default() }), &[x, w]);
     cases.push(s.returns(y, "Linear/extreme-saturated"));
 
     let mut s = Sketch::new();
