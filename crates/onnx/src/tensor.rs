@@ -2,6 +2,7 @@
 //!
 //! Half precision (f16 and bf16) becomes f32, which holds all its values. A tensor's data must be exactly as long as its axes say.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use half::{bf16, f16};
@@ -61,16 +62,32 @@ pub(crate) struct TensorReader {
     files: ExternalFiles,
     model: Content,
     taken_bytes: usize,
+    /// What was read before, by where it lies. The files stay mapped as long as the reader exists, so a place is its own.
+    known: HashMap<Lies, Arc<Tensor>>,
+}
+
+/// Where a tensor lies, and as what.
+#[derive(PartialEq, Eq, Hash)]
+struct Lies {
+    address: usize,
+    bytes: usize,
+    data_type: i32,
+    shape: Vec<usize>,
 }
 
 impl TensorReader {
     /// Reads those of a model file.
     pub(crate) fn new(files: ExternalFiles, model: Content) -> Self {
-        TensorReader { files, model, taken_bytes: 0 }
+        TensorReader { files, model, taken_bytes: 0, known: HashMap::new() }
     }
 
-    /// A tensor, or `None` where its element type is not supported.
-    pub(crate) fn read(&mut self, proto: &TensorProto) -> Result<Option<Tensor>, OnnxError> {
+    /// Begins to count anew: another graph is made of the same tensors.
+    pub(crate) fn begin(&mut self) {
+        self.taken_bytes = 0;
+    }
+
+    /// A tensor, or `None` where its element type is not supported. What lies in a file is made once, however often it is read.
+    pub(crate) fn read(&mut self, proto: &TensorProto) -> Result<Option<Arc<Tensor>>, OnnxError> {
         let problem =
             |expected: String, got: String| OnnxError::Tensor { name: proto.name.clone(), expected, got };
         let Some(dtype) = dtype(proto.data_type) else { return Ok(None) };
@@ -103,7 +120,19 @@ impl TensorReader {
                         format!("{} bytes of {}{shape:?}", count * width, data_type::name(proto.data_type));
                     return Err(problem(expected, format!("{} bytes", raw.bytes.len())));
                 }
-                elements(proto.data_type, dtype, raw)
+                let lies = Lies {
+                    address: raw.bytes.as_ptr().addr(),
+                    bytes: raw.bytes.len(),
+                    data_type: proto.data_type,
+                    shape: shape.clone(),
+                };
+                if let Some(known) = self.known.get(&lies) {
+                    return Ok(Some(Arc::clone(known)));
+                }
+                let data = elements(proto.data_type, dtype, raw);
+                let tensor = Arc::new(Tensor::new(shape, data).expect("the elements were counted"));
+                self.known.insert(lies, Arc::clone(&tensor));
+                return Ok(Some(tensor));
             }
             None => {
                 let data = from_lists(proto);
@@ -116,7 +145,7 @@ impl TensorReader {
                 data
             }
         };
-        Ok(Some(Tensor::new(shape, data).expect("the elements were counted")))
+        Ok(Some(Arc::new(Tensor::new(shape, data).expect("the elements were counted"))))
     }
 
     fn external(&mut self, proto: &TensorProto) -> Result<Content, OnnxError> {

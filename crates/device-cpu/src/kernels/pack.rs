@@ -128,3 +128,24 @@ pub(crate) unsafe fn pack<V: Vector>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Isa;
+
+    #[test]
+    fn a_transposed_weight_becomes_the_same_panels() {
+        for isa in Isa::available() {
+            let set = KernelSet::of(isa).unwrap();
+            for (n, k) in [(0, 3), (1, 1), (5, 130), (64, 64), (65, 7), (200, 129)] {
+                let weight: Vec<f32> = (0..n * k).map(|at| at as f32).collect();
+                let turned: Vec<f32> = (0..n * k).map(|at| weight[at % n * k + at / n]).collect();
+                let (packed, from_turned) =
+                    (PackedMatrix::new(set, &weight, n, k), PackedMatrix::transposed(set, &turned, n, k));
+                assert_eq!(packed.panels(), from_turned.panels(), "{isa}: {n} x {k}");
+                assert_eq!((packed.n, packed.k), (from_turned.n, from_turned.k));
+            }
+        }
+    }
+}

@@ -85,6 +85,19 @@ fn linear_epilogues(cases: &mut Vec<Case>) {
     let y = s.op(Op::Linear(Linear::default()), &[x, w]);
     cases.push(s.returns(y, "Linear/no-batch-vector"));
 
+    // The right operand of a product as it is, a constant and an input.
+    for (input, output) in [(17, 35), (1, 1), (70, 130), (64, 3)] {
+        let mut s = Sketch::new();
+        let (x, w, b) = (s.x(&[3, input]), s.weight(&[input, output]), s.weight(&[output]));
+        let op = Linear { activation: Some(Activation::Relu), transposed: true };
+        let y = s.op(Op::Linear(op), &[x, w, b]);
+        cases.push(s.returns(y, format!("Linear/transposed-{input}-{output}")).at_most(17));
+    }
+    let mut s = Sketch::new();
+    let (x, w) = (s.weight(&[3, 7]), s.fixed_input(&[7, 5], Values::Uniform(-1.0, 1.0)));
+    let y = s.op(Op::Linear(Linear { transposed: true, ..Linear::default() }), &[x, w]);
+    cases.push(s.returns(y, "Linear/transposed-weight-is-input"));
+
     // Weights that another node computes, or that a caller gives, cannot be packed ahead.
     let mut s = Sketch::new();
     let (x, w) = (s.weight(&[3, 7]), s.fixed_input(&[5, 7], Values::Uniform(-1.0, 1.0)));
