@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use paceline::Graph;
 use paceline::graph::passes::simplify;
 use paceline::nn::{flops, sample_inputs};
+use paceline::onnx::FreeAxis;
 use paceline::seam::{CompileOptions, Program};
 use paceline_study::PortEntry;
 use paceline_study::report::{Table, count};
@@ -69,8 +70,52 @@ struct CostRow {
     milliseconds: f64,
 }
 
+/// What there is to say about a model before its free axes have lengths.
+#[derive(Serialize)]
+struct FreeReport {
+    schema: &'static str,
+    name: String,
+    free_axes: Vec<FreeRow>,
+}
+
+#[derive(Serialize)]
+struct FreeRow {
+    axis: String,
+    /// The inputs that have it, and which of their axes it is.
+    places: Vec<(String, usize)>,
+}
+
+/// Says which lengths a model leaves open.
+fn open_lengths(arguments: &Inspect, free: &[FreeAxis]) -> Result<Verdict> {
+    let row = |axis: &FreeAxis| FreeRow { axis: axis.name.clone(), places: axis.places.clone() };
+    let free_axes: Vec<FreeRow> = free.iter().map(row).collect();
+    let report = FreeReport { schema: "paceline.inspect.free/1", name: arguments.model.name(), free_axes };
+    print(&if arguments.json {
+        serde_json::to_string_pretty(&report).context("the report as JSON")? + "\n"
+    } else {
+        free_text(&report)
+    })?;
+    Ok(Verdict::Right)
+}
+
+fn free_text(report: &FreeReport) -> String {
+    let mut text = format!("{}: each request chooses the length of\n", report.name);
+    for FreeRow { axis, places } in &report.free_axes {
+        let places: Vec<String> =
+            places.iter().map(|(input, index)| format!("axis {index} of '{input}'")).collect();
+        let _ = writeln!(text, "  {axis} ({})", places.join(", "));
+    }
+    let dims: String = report.free_axes.iter().map(|row| format!(" --dim {}=LENGTH", row.axis)).collect();
+    let _ = writeln!(text, "What it is made of and what it costs depends on that: say{dims}.");
+    text
+}
+
 /// Says what a model is, and what it costs.
 pub fn run(arguments: &Inspect) -> Result<Verdict> {
+    let free = arguments.model.free_axes(&arguments.file)?;
+    if !free.is_empty() {
+        return open_lengths(arguments, &free);
+    }
     let loaded = arguments.model.load(&arguments.file, arguments.seed)?;
     let device = device_of(arguments.isa)?;
     let simplified = simplify(&loaded.graph)?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use paceline::Tensor;
 use paceline::graph::{Data, Element, by_type};
+use paceline::onnx::FreeAxis;
 use paceline::seam::{CompileOptions, Port, Signature};
 
 use crate::Verdict;
@@ -20,16 +21,23 @@ const MOST_PRINTED: usize = 32;
 
 /// Computes a model's outputs.
 pub fn run(arguments: &Run) -> Result<Verdict> {
-    let loaded = arguments.model.load(&arguments.file, arguments.seed)?;
+    let mut given = Given::default();
+    for input in &arguments.inputs {
+        given.add(input)?;
+    }
+    let mut file = arguments.file.clone();
+    // What nobody says the length of has the length that the inputs have.
+    for axis in arguments.model.free_axes(&file)? {
+        if let Some(length) = given.length(&axis) {
+            file.dims.push((axis.name, length));
+        }
+    }
+    let loaded = arguments.model.load(&file, arguments.seed)?;
     for note in &loaded.notes {
         tell(format_args!("note: {note}"));
     }
     let device = device_of(arguments.isa)?;
     let name = arguments.model.name();
-    let mut given = Given::default();
-    for input in &arguments.inputs {
-        given.add(input)?;
-    }
     let options = CompileOptions::default();
     let program =
         device.compile(&loaded.graph, &options).with_context(|| format!("the device cannot run '{name}'"))?;
@@ -85,6 +93,15 @@ impl Given {
                 insert(name, Content::Numbers(numbers))
             }
         }
+    }
+
+    /// The length of an axis in the first array that has it.
+    fn length(&self, axis: &FreeAxis) -> Option<usize> {
+        axis.places.iter().find_map(|(input, index)| {
+            let content = self.0.get(input).or_else(|| self.0.get(""))?;
+            let Content::Array(array) = content else { return None };
+            array.shape().get(*index).copied()
+        })
     }
 
     /// The inputs in the model's order, and how many samples they are.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use paceline::Graph;
 use paceline::nn;
-use paceline::onnx::{self, BatchAxis, ImportOptions};
+use paceline::onnx::{self, BatchAxis, FreeAxis, ImportOptions};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,18 @@ impl Source {
             Source::File(_) => {
                 let Loaded { graph, notes, origin } = self.load(options, seed)?;
                 Ok((nn::Model::new(self.name(), origin.unwrap_or_default(), graph), notes))
+            }
+        }
+    }
+
+    /// The axes of a file whose length neither it nor the options say.
+    pub fn free_axes(&self, options: &FileOptions) -> Result<Vec<FreeAxis>> {
+        match self {
+            Source::Named(_) => Ok(Vec::new()),
+            Source::File(path) => {
+                let import = options.import()?;
+                let axes = onnx::Source::open(path).and_then(|file| file.free_axes(&import));
+                axes.with_context(|| format!("cannot use '{}'", path.display()))
             }
         }
     }

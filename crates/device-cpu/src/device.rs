@@ -8,11 +8,14 @@ use paceline_graph::Graph;
 use crate::Isa;
 use crate::kernels::set::KernelSet;
 use crate::program::CpuProgram;
+use crate::weights::Weights;
 
-/// Runs graphs on the cores of this machine, with the kernels of one instruction set.
-#[derive(Clone, Copy)]
+/// Runs graphs on the cores of this machine, with the kernels of one instruction set. Programs of graphs that have weights in common
+/// share them in their packed form, where they are compiled by one device or its clones.
+#[derive(Clone)]
 pub struct CpuDevice {
     kernels: &'static KernelSet,
+    weights: Arc<Weights>,
 }
 
 /// An instruction set that this machine does not have.
@@ -35,7 +38,8 @@ impl CpuDevice {
 
     /// The device with the kernels of one instruction set.
     pub fn with_isa(isa: Isa) -> Result<Self, IsaUnavailable> {
-        KernelSet::of(isa).map(|kernels| CpuDevice { kernels }).ok_or(IsaUnavailable { isa })
+        let device = |kernels| CpuDevice { kernels, weights: Arc::default() };
+        KernelSet::of(isa).map(device).ok_or(IsaUnavailable { isa })
     }
 
     /// The instruction set of the kernels.
@@ -73,6 +77,6 @@ impl Device for CpuDevice {
     }
 
     fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Program>, CompileError> {
-        Ok(Arc::new(CpuProgram::compile(graph, options, self.kernels, "cpu")?))
+        Ok(Arc::new(CpuProgram::compile(graph, options, self.kernels, &self.weights, "cpu")?))
     }
 }

@@ -15,7 +15,8 @@
 //! An execution that is open to help posts the pieces of its steps on a board (`board`), where idle threads take them; how a step is
 //! divided is in `division`, what rows most steps are made of in `rowwise`.
 //!
-//! **Not here**: threads. A session runs on the thread that calls it, with the help of those that call `Program::help`.
+//! **Not here**: threads, but for those that pack weights while a graph is compiled. A session runs on the thread that calls it, with the
+//! help of those that call `Program::help`.
 
 mod arena;
 mod board;
@@ -33,6 +34,7 @@ mod program;
 mod rowwise;
 mod session;
 mod sync;
+mod weights;
 
 pub use device::{CpuDevice, IsaUnavailable};
 pub use kernels::isa::{Isa, UnknownIsa};

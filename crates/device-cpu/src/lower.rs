@@ -25,11 +25,11 @@ use paceline_device::{CompileError, UnsupportedNode};
 use paceline_graph::{DType, Graph, Node, Op, Source, Tensor, Value};
 
 use crate::arena;
-use crate::kernels::pack::PackedMatrix;
 use crate::kernels::set::KernelSet;
 use crate::memory::whole_lines;
 use crate::operand::Operand;
 use crate::plan::{Plan, PlannedStep, Step, Storage, StorageId, StorageKind};
+use crate::weights::Ready;
 
 /// Why there is no kernel for a node, or why it cannot be run at all, and what to do instead.
 pub(crate) type Unsupported = String;
@@ -50,11 +50,11 @@ const LIMIT_BYTES: usize = 8 << 30;
 pub(crate) fn lower(
     graph: &Graph,
     kernels: &'static KernelSet,
+    weights: &Ready,
     max_batch: usize,
     device: &str,
 ) -> Result<Lowered, CompileError> {
-    check_sizes(graph)?;
-    let mut lowering = Lowering::new(graph, kernels);
+    let mut lowering = Lowering::new(graph, kernels, weights);
     let (mut without_kernel, mut unsupported) = (Vec::new(), Vec::new());
     for node in graph.nodes() {
         let Err(reason) = lowering.lower_node(node) else { continue };
@@ -77,7 +77,7 @@ pub(crate) fn lower(
 
 /// Refuses values that no arena can hold, before anything is computed from their sizes: what is left is small enough for
 /// strides, scratch and offsets not to overflow.
-fn check_sizes(graph: &Graph) -> Result<(), CompileError> {
+pub(crate) fn check_sizes(graph: &Graph) -> Result<(), CompileError> {
     let computed = graph.values().iter().filter(|info| !matches!(info.source, Source::Constant(_)));
     let bytes = computed.map(|info| {
         let elements = info.ty.shape.elements_per_sample().unwrap_or(usize::MAX);
@@ -98,12 +98,11 @@ pub(crate) struct Lowering<'g> {
     operands: Vec<Option<Operand>>,
     /// The first output that each value is returned as.
     returned_as: HashMap<Value, usize>,
-    /// Packed weights of Linear, by the constant they come from.
-    packed: HashMap<*const Tensor, PackedMatrix>,
+    pub weights: &'g Ready,
 }
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph, kernels: &'static KernelSet) -> Self {
+    fn new(graph: &'g Graph, kernels: &'static KernelSet, weights: &'g Ready) -> Self {
         let mut lowering = Lowering {
             graph,
             kernels,
@@ -111,7 +110,7 @@ impl<'g> Lowering<'g> {
             steps: Vec::new(),
             operands: vec![None; graph.values().len()],
             returned_as: HashMap::new(),
-            packed: HashMap::new(),
+            weights,
         };
         for (index, &value) in graph.inputs().iter().enumerate() {
             let operand = lowering.allocate(value, StorageKind::Input(index));
@@ -279,19 +278,11 @@ impl<'g> Lowering<'g> {
         });
     }
 
-    /// The weight `[n, k]` of a Linear, packed once however often it is used.
-    pub fn packed_weight(&mut self, weight: &Arc<Tensor>, n: usize, k: usize) -> PackedMatrix {
-        let kernels = self.kernels;
-        let pack =
-            || PackedMatrix::new(kernels, weight.as_f32().expect("shape rules guarantee f32 weights"), n, k);
-        self.packed.entry(Arc::as_ptr(weight)).or_insert_with(pack).clone()
-    }
-
     fn operand(&mut self, value: Value) -> Operand {
         if let Some(operand) = &self.operands[value.index()] {
             return operand.clone();
         }
-        let tensor = self.graph.constant(value).expect("nodes are in order").clone();
+        let tensor = self.weights.resident(self.graph.constant(value).expect("nodes are in order"));
         let operand = self.allocate(value, StorageKind::Constant(tensor));
         self.operands[value.index()] = Some(operand.clone());
         operand

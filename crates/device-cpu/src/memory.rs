@@ -4,6 +4,7 @@
 //! buffer every 64 cache lines; pages of 2 MB avoid most of them.
 
 use memmap2::MmapMut;
+use paceline_graph::Store;
 
 /// One cache line, the alignment that kernels load best from.
 #[derive(Clone, Copy)]
@@ -43,10 +44,15 @@ impl Block {
         } else {
             let length = bytes.checked_add(HUGE_BYTES).ok_or(OutOfMemory)?;
             let map = MmapMut::map_anon(length).map_err(|_| OutOfMemory)?;
-            // A wish: without it the memory is the same, in small pages.
-            #[cfg(target_os = "linux")]
-            let _ = map.advise(memmap2::Advice::HugePage);
             let start = map.as_ptr().align_offset(HUGE_BYTES);
+            // Wishes: without them the memory is the same, in small pages. What does not fill a huge page has small ones, as the rest of
+            // a huge one would be cleared, and taken, for nothing.
+            #[cfg(target_os = "linux")]
+            {
+                let whole = bytes / HUGE_BYTES * HUGE_BYTES;
+                let _ = map.advise_range(memmap2::Advice::HugePage, start, whole);
+                let _ = map.advise_range(memmap2::Advice::NoHugePage, start + whole, length - start - whole);
+            }
             Memory::Pages(map, start)
         };
         Ok(Block { memory, bytes })
@@ -78,6 +84,12 @@ impl Block {
         }
     }
 
+    /// All bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `Store::bytes`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr(), self.bytes) }
+    }
+
     /// All bytes as values; a last incomplete one is left out.
     pub fn floats(&self) -> &[f32] {
         // SAFETY: `bytes` initialised bytes lie there, aligned to more than f32 needs; any bits are an f32.
@@ -88,6 +100,13 @@ impl Block {
     pub fn floats_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), self.bytes / size_of::<f32>()) }
+    }
+}
+
+impl Store for Block {
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: so many initialised bytes lie there, and none changes while the block is borrowed.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.bytes) }
     }
 }
 

@@ -10,10 +10,11 @@ use paceline_graph::passes::simplify;
 
 use crate::board::Board;
 use crate::kernels::set::KernelSet;
-use crate::lower::{Lowered, lower};
+use crate::lower::{Lowered, check_sizes, lower};
 use crate::memory::Block;
 use crate::plan::Plan;
 use crate::session::CpuSession;
+use crate::weights::Weights;
 
 /// Packed weights, a plan of steps, and a board for helpers; shared by every session.
 pub(crate) struct CpuProgram {
@@ -32,6 +33,7 @@ impl CpuProgram {
         graph: &Graph,
         options: &CompileOptions,
         kernels: &'static KernelSet,
+        weights: &Weights,
         device: &str,
     ) -> Result<Self, CompileError> {
         if options.max_batch == 0 {
@@ -43,7 +45,10 @@ impl CpuProgram {
         }
         let signature = Signature::of(graph);
         let max_batch = if signature.batched { options.max_batch } else { 1 };
-        let Lowered { plan, without_kernel } = lower(&simplify(graph)?, kernels, max_batch, device)?;
+        let graph = simplify(graph)?;
+        check_sizes(&graph)?;
+        let ready = weights.prepare(&graph, kernels);
+        let Lowered { plan, without_kernel } = lower(&graph, kernels, &ready, max_batch, device)?;
         Ok(CpuProgram {
             signature,
             batch_sizes: BatchSizes::UpTo(max_batch),

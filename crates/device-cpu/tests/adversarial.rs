@@ -83,7 +83,7 @@ fn elements(dtype: DType, len: usize, seed: usize) -> Data {
 fn assert_close(got: &Data, want: &Data, what: &str) {
     match (got, want) {
         (Data::F32(got), Data::F32(want)) => {
-            for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            for (i, (got, want)) in got.iter().zip(want.iter()).enumerate() {
                 let close = (got - want).abs() <= 1e-4 * want.abs().max(1.0);
                 let same = got == want || (got.is_nan() && want.is_nan());
                 assert!(close || same, "{what}: {got} instead of {want} at {i}");
@@ -138,9 +138,9 @@ fn check(what: &str, graph: &Graph) {
                 for (&samples, outputs) in parts.iter().zip(&outputs) {
                     let (from, to) = (row * port.elements, (row + samples) * port.elements);
                     let want = match want.data() {
-                        Data::F32(v) => Data::F32(v[from..to].to_vec()),
-                        Data::I64(v) => Data::I64(v[from..to].to_vec()),
-                        Data::Bool(v) => Data::Bool(v[from..to].to_vec()),
+                        Data::F32(v) => Data::F32(v[from..to].to_vec().into()),
+                        Data::I64(v) => Data::I64(v[from..to].to_vec().into()),
+                        Data::Bool(v) => Data::Bool(v[from..to].to_vec().into()),
                         other => panic!("{} is not tested", other.dtype()),
                     };
                     assert_close(&outputs[index], &want, &format!("{what} on {isa}, output {index}"));
@@ -181,7 +181,7 @@ const EMPTY: &[(&str, Build)] = &[
     ("linear from nothing", |s| {
         let (x, w, b) = (s.x(&[2, 0]), s.weight(&[5, 0]), s.weight(&[5]));
         let r = s.x(&[2, 5]);
-        let op = Op::Linear(Linear { activation: Some(Activation::Relu) });
+        let op = Op::Linear(Linear { activation: Some(Activation::Relu), ..Linear::default() });
         vec![s.op(op.clone(), &[x, w, b]), s.op(op, &[x, w, b, r])]
     }),
     ("attention without keys", |s| {
@@ -292,7 +292,7 @@ const VIEWS: &[(&str, Build)] = &[
         let b = s.op(EXP, &[b]);
         let b = s.slice(b, 1, [1, 2, 1]);
         let b = s.reshape(b, &[5.into()]);
-        let op = Op::Linear(Linear { activation: Some(Activation::Gelu) });
+        let op = Op::Linear(Linear { activation: Some(Activation::Gelu), ..Linear::default() });
         vec![s.op(op, &[x, w, b, r])]
     }),
     ("products that broadcast", |s| {

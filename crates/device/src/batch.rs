@@ -203,7 +203,7 @@ impl View<'_> {
     pub fn append_to(self, data: &mut Data) {
         by_type!(
             View, self, Data, &mut *data,
-            (v, to) => to.extend_from_slice(v),
+            (v, to) => to.to_mut().extend_from_slice(v),
             else panic!("{} is not appended to {}", self.dtype(), data.dtype())
         );
     }

@@ -47,7 +47,13 @@ impl<'n> Request<'n> {
         self
     }
 
-    pub(crate) fn into_inputs(self) -> Inputs {
+    /// The shape of the input of this name, if it is given.
+    pub fn shape(&self, input: &str) -> Option<&[usize]> {
+        self.inputs.iter().find(|(name, _)| *name == input).map(|(_, tensor)| tensor.shape())
+    }
+
+    /// The inputs, by name.
+    pub fn into_inputs(self) -> Inputs {
         self.inputs.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect()
     }
 }

@@ -83,6 +83,24 @@ pub enum InputError {
         /// Samples of the first input.
         expected: usize,
     },
+    /// An axis that requests choose the length of is longer than the model was loaded for, or empty.
+    #[error("axis '{axis}': expected a length of 1 to {most}, got {got}")]
+    Length {
+        /// The name of the axis.
+        axis: String,
+        /// The greatest length.
+        most: usize,
+        /// The length given.
+        got: usize,
+    },
+    /// No program could be made for the lengths that the request chose.
+    #[error("there is no program for {lengths}: {problem}")]
+    NoProgram {
+        /// The lengths.
+        lengths: String,
+        /// Why it could not be made.
+        problem: String,
+    },
     /// The request has no sample.
     #[error("the request has no sample: axis 0 of its inputs is 0")]
     NoSamples,

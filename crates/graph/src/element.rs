@@ -1,6 +1,6 @@
 //! Rust types as elements of tensors, and their conversions.
 
-use crate::{DType, Data, element_types};
+use crate::{DType, Data, Elements, element_types};
 
 /// A Rust type whose values are elements of tensors.
 pub trait Element: Copy + Default + PartialEq + PartialOrd + std::fmt::Debug + Send + Sync + 'static {
@@ -11,7 +11,14 @@ pub trait Element: Copy + Default + PartialEq + PartialOrd + std::fmt::Debug + S
     fn of(data: &Data) -> Option<&[Self]>;
 
     /// These elements as data.
-    fn data(elements: Vec<Self>) -> Data;
+    fn data(elements: Elements<Self>) -> Data;
+
+    /// Bytes as elements, in this machine's order; `None` where they are no whole number of them, not aligned, or not always
+    /// elements, as bytes are not always booleans.
+    fn view(bytes: &[u8]) -> Option<&[Self]>;
+
+    /// Elements as bytes, in this machine's order; `None` where [`view`](Element::view) could not read them again.
+    fn raw(elements: &[Self]) -> Option<&[u8]>;
 
     /// What stands for an element that is not there: NaN, or 0 where the type has none.
     fn missing() -> Self {
@@ -47,7 +54,7 @@ macro_rules! elements {
                     }
                 }
 
-                fn data(elements: Vec<Self>) -> Data {
+                fn data(elements: Elements<Self>) -> Data {
                     Data::$variant(elements)
                 }
 
@@ -56,6 +63,14 @@ macro_rules! elements {
         )*
     };
     (@conversions bool) => {
+        fn view(_: &[u8]) -> Option<&[Self]> {
+            None
+        }
+
+        fn raw(_: &[Self]) -> Option<&[u8]> {
+            None
+        }
+
         fn to_f64(self) -> f64 {
             f64::from(u8::from(self))
         }
@@ -77,6 +92,14 @@ macro_rules! elements {
         }
     };
     (@conversions $ty:tt) => {
+        fn view(bytes: &[u8]) -> Option<&[Self]> {
+            bytemuck::try_cast_slice(bytes).ok()
+        }
+
+        fn raw(elements: &[Self]) -> Option<&[u8]> {
+            Some(bytemuck::cast_slice(elements))
+        }
+
         fn to_f64(self) -> f64 {
             self as f64
         }

@@ -29,8 +29,7 @@ fn node_flops(graph: &Graph, node: &Node) -> u64 {
     let output = || node.outputs.first().map(|&v| shape(graph, v)).unwrap_or_default();
     match &node.op {
         Op::MatMul(_) => product(&[&[2], &output(), last(&input(0))]),
-        // weight [out, in]
-        Op::Linear(_) => product(&[&[2], &output(), last(&input(1))]),
+        Op::Linear(_) => product(&[&[2], &output(), last(&input(0))]),
         // weight [M, C / groups, kernel...]
         Op::Conv(_) => product(&[&[2], &output(), input(1).get(1..).unwrap_or_default()]),
         // weight [C, M / groups, kernel...]

@@ -1,7 +1,9 @@
 //! Owned, dense, row-major tensors.
 
+use std::sync::Arc;
+
 use crate::dim::checked_elements;
-use crate::{DType, Element, by_type, element_types};
+use crate::{DType, Element, Elements, Store, by_dtype, by_type, element_types};
 
 /// A dense row-major tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +17,7 @@ macro_rules! data {
         /// A tensor's elements in row-major order.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Data {
-            $(#[doc = concat!("Elements of [`DType::", stringify!($variant), "`].")] $variant(Vec<$ty>),)*
+            $(#[doc = concat!("Elements of [`DType::", stringify!($variant), "`].")] $variant(Elements<$ty>),)*
         }
 
         impl Data {
@@ -29,7 +31,7 @@ macro_rules! data {
             /// `len` zeros (`false` for booleans).
             pub fn zeros(dtype: DType, len: usize) -> Self {
                 match dtype {
-                    $(DType::$variant => Data::$variant(vec![<$ty>::default(); len]),)*
+                    $(DType::$variant => Data::$variant(vec![<$ty>::default(); len].into()),)*
                 }
             }
         }
@@ -76,7 +78,17 @@ from_vec!(f32, i64, bool);
 impl Data {
     /// Elements of any type.
     pub fn of<T: Element>(elements: Vec<T>) -> Self {
-        T::data(elements)
+        T::data(elements.into())
+    }
+
+    /// Elements that lie in a store; `None` where its bytes are no such elements, see [`Elements::stored`].
+    pub fn stored(dtype: DType, store: Arc<dyn Store>) -> Option<Self> {
+        by_dtype!(dtype, T => Elements::<T>::stored(store).map(T::data))
+    }
+
+    /// Whether the elements lie in a store.
+    pub fn is_stored(&self) -> bool {
+        by_type!(Data, self, v => v.is_stored())
     }
 
     /// Number of elements.
@@ -110,7 +122,7 @@ impl Tensor {
 
     /// A tensor without axes.
     pub fn scalar(value: f32) -> Self {
-        Tensor { shape: Vec::new(), data: Data::F32(vec![value]) }
+        Tensor { shape: Vec::new(), data: Data::of(vec![value]) }
     }
 
     /// The lengths of the axes.
@@ -136,6 +148,11 @@ impl Tensor {
     /// The elements.
     pub fn data(&self) -> &Data {
         &self.data
+    }
+
+    /// Gives back memory for the elements, where they can be had again when they are next read: pages of a mapped file.
+    pub fn release(&self) {
+        by_type!(Data, &self.data, v => v.release());
     }
 
     /// The elements, to be overwritten.

@@ -284,7 +284,10 @@ impl Writer<'_> {
         let name = match &node.op {
             Op::MatMul(_) => self.op("MatMul", &all, Vec::new()),
             Op::Linear(op) => {
-                let weight = self.transpose(at(1)?, &[1, 0]);
+                let weight = match op.transposed {
+                    true => at(1)?.to_string(),
+                    false => self.transpose(at(1)?, &[1, 0]),
+                };
                 let mut y = self.op("MatMul", &[x, &weight], Vec::new());
                 for index in [2, 3] {
                     if let Some(added) = at(index) {

@@ -1,22 +1,75 @@
 //! Files of a model: the model itself and those that its tensors lie in.
 //!
-//! **Traps.** Files are mapped, not read: gigabytes of weights are copied once, into the tensors they become. A mapping is gone when
-//! the model is read. Whoever cuts a file short in that moment stops the process, as with every program that maps files.
+//! **Traps.** Files are mapped, not read, and large tensors lie in them as long as the graph exists that they belong to. Whoever cuts a
+//! file short, or writes into it, in that time stops the process or changes the model, as with every program that maps files; to
+//! replace a file by another of its name is harmless. Programs that a device compiled do not read files any more.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memmap2::Mmap;
+use paceline_graph::Store;
 
 use crate::OnnxError;
 
 /// The largest model file: what protobuf can hold. Tensors in other files are not counted.
 const LARGEST_FILE_BYTES: usize = 1 << 31;
 
+/// A mapped file, or part of one, or bytes that are in memory anyway.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub bytes: Bytes,
+    file: Option<Arc<Mmap>>,
+}
+
+/// What keeps a mapping alive behind [`Bytes`].
+struct Mapping(Arc<Mmap>);
+
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Content { bytes, file: None }
+    }
+}
+
+impl Content {
+    /// A part of it, which must be one.
+    pub(crate) fn part(&self, bytes: Bytes) -> Content {
+        Content { bytes, file: self.file.clone() }
+    }
+}
+
+impl Store for Content {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The pages of the file that it lies in: what is read again comes from the file.
+    fn release(&self) {
+        let Some(file) = &self.file else { return };
+        let Some(offset) = self.bytes.as_ptr().addr().checked_sub(file.as_ptr().addr()) else { return };
+        if self.bytes.is_empty() || offset + self.bytes.len() > file.len() {
+            return;
+        }
+        // SAFETY: the mapping is of a file and is never written to, so that a page that is dropped has the same content when it is
+        // read again. A failure leaves the page where it is.
+        #[cfg(unix)]
+        let _ = unsafe {
+            file.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, self.bytes.len())
+        };
+    }
+}
+
 /// A file's content.
-pub(crate) fn map(path: &Path) -> Result<Bytes, OnnxError> {
+pub(crate) fn map(path: &Path) -> Result<Content, OnnxError> {
     let io = |error| OnnxError::Io { path: path.into(), error };
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
@@ -24,18 +77,19 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, OnnxError> {
         return Err(io(std::io::Error::other("it is not an ordinary file")));
     }
     if metadata.len() == 0 {
-        return Ok(Bytes::new());
+        return Ok(Content::from(Bytes::new()));
     }
-    // SAFETY: the mapping is private and only read. That no other process shortens the file meanwhile is asked of the user, in
+    // SAFETY: the mapping is only read. That no other process shortens the file meanwhile is asked of the user, in
     // the documentation of this module and of the functions that read a path.
     let mapping = unsafe { Mmap::map(&file) }.map_err(io)?;
-    Ok(Bytes::from_owner(mapping))
+    let file = Arc::new(mapping);
+    Ok(Content { bytes: Bytes::from_owner(Mapping(Arc::clone(&file))), file: Some(file) })
 }
 
 /// A model file's content.
-pub(crate) fn map_model(path: &Path) -> Result<Bytes, OnnxError> {
+pub(crate) fn map_model(path: &Path) -> Result<Content, OnnxError> {
     let content = map(path)?;
-    if content.len() > LARGEST_FILE_BYTES {
+    if content.bytes.len() > LARGEST_FILE_BYTES {
         return Err(OnnxError::Bound { what: "bytes", most: LARGEST_FILE_BYTES });
     }
     Ok(content)
@@ -45,7 +99,7 @@ pub(crate) fn map_model(path: &Path) -> Result<Bytes, OnnxError> {
 pub(crate) struct ExternalFiles {
     /// The model's folder; none where the model came from memory.
     folder: Option<PathBuf>,
-    mapped: HashMap<String, Bytes>,
+    mapped: HashMap<String, Content>,
 }
 
 impl ExternalFiles {
@@ -61,7 +115,7 @@ impl ExternalFiles {
         location: &str,
         offset: u64,
         length: Option<u64>,
-    ) -> Result<Bytes, OnnxError> {
+    ) -> Result<Content, OnnxError> {
         let problem = |expected: &str, got: String| OnnxError::Tensor {
             name: tensor.into(),
             expected: expected.into(),
@@ -90,24 +144,24 @@ impl ExternalFiles {
         }
         let content = &self.mapped[location];
         let part = usize::try_from(offset).ok().and_then(|start| {
-            let rest = content.len().checked_sub(start)?;
+            let rest = content.bytes.len().checked_sub(start)?;
             let length = match length {
                 Some(length) => usize::try_from(length).ok()?,
                 None => rest,
             };
-            (length <= rest).then(|| content.slice(start..start + length))
+            (length <= rest).then(|| content.part(content.bytes.slice(start..start + length)))
         });
         part.ok_or_else(|| {
             let wanted = length.map_or("all".into(), |length| format!("{length}"));
             problem(
                 &format!("{wanted} bytes from byte {offset} of '{location}'"),
-                format!("a file of {} bytes", content.len()),
+                format!("a file of {} bytes", content.bytes.len()),
             )
         })
     }
 
     /// Bytes of the files that were opened.
     pub(crate) fn total_bytes(&self) -> usize {
-        self.mapped.values().map(Bytes::len).sum()
+        self.mapped.values().map(|content| content.bytes.len()).sum()
     }
 }

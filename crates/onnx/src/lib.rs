@@ -25,6 +25,6 @@ mod wire;
 
 pub use error::{ExportError, OnnxError, UnsupportedOperator};
 pub use export::{to_bytes, write};
-pub use import::Imported;
+pub use import::{FreeAxis, Imported};
 pub use options::{BatchAxis, ImportOptions};
-pub use read::{read, read_bytes, read_tensor};
+pub use read::{Source, read, read_bytes, read_tensor};

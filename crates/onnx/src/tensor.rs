@@ -2,12 +2,14 @@
 //!
 //! Half precision (f16 and bf16) becomes f32, which holds all its values. A tensor's data must be exactly as long as its axes say.
 
-use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use half::{bf16, f16};
-use paceline_graph::{DType, Data, Tensor, by_type};
+use paceline_graph::{DType, Data, Store, Tensor, by_type};
 
 use crate::OnnxError;
-use crate::file::ExternalFiles;
+use crate::file::{Content, ExternalFiles};
 use crate::proto::{TensorProto, data_type};
 
 /// What all tensors of a model may take together, in multiples of the bytes of the files they come from: one byte in a file becomes
@@ -15,6 +17,10 @@ use crate::proto::{TensorProto, data_type};
 const MOST_GROWTH: usize = 8;
 /// What they may take in any case.
 const SMALL_BYTES: usize = 64 << 20;
+
+/// Tensors from this size on stay in the file that they lie in, where they can; smaller ones are copied, which costs less than to keep
+/// track of their pages.
+const WORTH_SHARING_BYTES: usize = 16 << 10;
 
 /// The element type that an ONNX type is computed in; `None` where there is none.
 pub(crate) fn dtype(onnx: i32) -> Option<DType> {
@@ -54,18 +60,34 @@ pub(crate) fn onnx_type(dtype: DType) -> i32 {
 /// Reads tensors, and keeps count of what they take.
 pub(crate) struct TensorReader {
     files: ExternalFiles,
-    model_bytes: usize,
+    model: Content,
     taken_bytes: usize,
+    /// What was read before, by where it lies. The files stay mapped as long as the reader exists, so a place is its own.
+    known: HashMap<Lies, Arc<Tensor>>,
+}
+
+/// Where a tensor lies, and as what.
+#[derive(PartialEq, Eq, Hash)]
+struct Lies {
+    address: usize,
+    bytes: usize,
+    data_type: i32,
+    shape: Vec<usize>,
 }
 
 impl TensorReader {
-    /// Reads those of a model file of so many bytes.
-    pub(crate) fn new(files: ExternalFiles, model_bytes: usize) -> Self {
-        TensorReader { files, model_bytes, taken_bytes: 0 }
+    /// Reads those of a model file.
+    pub(crate) fn new(files: ExternalFiles, model: Content) -> Self {
+        TensorReader { files, model, taken_bytes: 0, known: HashMap::new() }
     }
 
-    /// A tensor, or `None` where its element type is not supported.
-    pub(crate) fn read(&mut self, proto: &TensorProto) -> Result<Option<Tensor>, OnnxError> {
+    /// Begins to count anew: another graph is made of the same tensors.
+    pub(crate) fn begin(&mut self) {
+        self.taken_bytes = 0;
+    }
+
+    /// A tensor, or `None` where its element type is not supported. What lies in a file is made once, however often it is read.
+    pub(crate) fn read(&mut self, proto: &TensorProto) -> Result<Option<Arc<Tensor>>, OnnxError> {
         let problem =
             |expected: String, got: String| OnnxError::Tensor { name: proto.name.clone(), expected, got };
         let Some(dtype) = dtype(proto.data_type) else { return Ok(None) };
@@ -79,12 +101,12 @@ impl TensorReader {
                 problem("a number of elements that fits in memory".into(), format!("axes {shape:?}"))
             })?;
         let raw = match proto.data_location {
-            0 => (!proto.raw_data.is_empty()).then(|| proto.raw_data.clone()),
+            0 => (!proto.raw_data.is_empty()).then(|| self.model.part(proto.raw_data.clone())),
             _ => Some(self.external(proto)?),
         };
         let bytes = count * dtype.size_bytes();
         self.taken_bytes = self.taken_bytes.saturating_add(bytes);
-        let stored = self.model_bytes.saturating_add(self.files.total_bytes());
+        let stored = self.model.bytes.len().saturating_add(self.files.total_bytes());
         if self.taken_bytes > stored.saturating_mul(MOST_GROWTH).saturating_add(SMALL_BYTES) {
             let expected =
                 format!("tensors of at most {MOST_GROWTH} times the {stored} bytes of the model's files");
@@ -93,12 +115,24 @@ impl TensorReader {
         let data = match raw {
             Some(raw) => {
                 let width = onnx_width(proto.data_type);
-                if raw.len() != count * width {
+                if raw.bytes.len() != count * width {
                     let expected =
                         format!("{} bytes of {}{shape:?}", count * width, data_type::name(proto.data_type));
-                    return Err(problem(expected, format!("{} bytes", raw.len())));
+                    return Err(problem(expected, format!("{} bytes", raw.bytes.len())));
                 }
-                from_raw(proto.data_type, &raw)
+                let lies = Lies {
+                    address: raw.bytes.as_ptr().addr(),
+                    bytes: raw.bytes.len(),
+                    data_type: proto.data_type,
+                    shape: shape.clone(),
+                };
+                if let Some(known) = self.known.get(&lies) {
+                    return Ok(Some(Arc::clone(known)));
+                }
+                let data = elements(proto.data_type, dtype, raw);
+                let tensor = Arc::new(Tensor::new(shape, data).expect("the elements were counted"));
+                self.known.insert(lies, Arc::clone(&tensor));
+                return Ok(Some(tensor));
             }
             None => {
                 let data = from_lists(proto);
@@ -111,10 +145,10 @@ impl TensorReader {
                 data
             }
         };
-        Ok(Some(Tensor::new(shape, data).expect("the elements were counted")))
+        Ok(Some(Arc::new(Tensor::new(shape, data).expect("the elements were counted"))))
     }
 
-    fn external(&mut self, proto: &TensorProto) -> Result<Bytes, OnnxError> {
+    fn external(&mut self, proto: &TensorProto) -> Result<Content, OnnxError> {
         let problem = |expected: &str, got: String| OnnxError::Tensor {
             name: proto.name.clone(),
             expected: expected.into(),
@@ -139,6 +173,23 @@ fn onnx_width(onnx: i32) -> usize {
         data_type::FLOAT16 | data_type::BFLOAT16 => 2,
         _ => dtype(onnx).expect("checked by the caller").size_bytes(),
     }
+}
+
+/// Elements where they lie, if that is possible and worth while, or a copy.
+fn elements(onnx: i32, dtype: DType, raw: Content) -> Data {
+    let as_they_are = cfg!(target_endian = "little") && onnx_type(dtype) == onnx;
+    let raw = Arc::new(raw);
+    if as_they_are
+        && raw.bytes.len() >= WORTH_SHARING_BYTES
+        && let Some(data) = Data::stored(dtype, raw.clone())
+    {
+        return data;
+    }
+    let data = from_raw(onnx, &raw.bytes);
+    if raw.bytes.len() >= WORTH_SHARING_BYTES {
+        raw.release();
+    }
+    data
 }
 
 /// Little-endian elements of a type that [`dtype`] knows.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use paceline_graph::{Tensor, reference};
-use paceline_onnx::{BatchAxis, ImportOptions, OnnxError, read, read_bytes, read_tensor};
+use paceline_onnx::{BatchAxis, FreeAxis, ImportOptions, OnnxError, Source, read, read_bytes, read_tensor};
 use proptest::prelude::*;
 
 fn models() -> PathBuf {
@@ -163,5 +163,52 @@ proptest! {
             }
         }
         let _ = read_bytes(file, &ImportOptions::default());
+    }
+}
+
+#[test]
+fn a_source_is_read_for_several_lengths_and_its_graphs_share_their_weights() {
+    let source = Source::open(models().join("free/sequence.onnx")).unwrap();
+    let free = |options: &ImportOptions| source.free_axes(options).unwrap();
+    let axis = FreeAxis { name: "sequence".into(), places: vec![("ids".into(), 1)] };
+    assert_eq!(free(&ImportOptions::default()), [axis]);
+    let lengths = [5, 9].map(|length| ImportOptions::default().dim("sequence", length));
+    assert_eq!(free(&lengths[0]), []);
+    let graphs = lengths.map(|options| source.read(&options).unwrap().graph);
+    for (graph, length) in graphs.iter().zip([5, 9]) {
+        let directory = models().join(format!("free/sequence_{length}"));
+        let inputs: Vec<Tensor> =
+            tensors(&directory, "input").into_iter().map(|(_, tensor)| tensor).collect();
+        let outputs = reference::evaluate(graph, &inputs).unwrap();
+        for (got, (_, expected)) in outputs.iter().zip(tensors(&directory, "output")) {
+            assert_near("sequence", got, &expected);
+        }
+    }
+    let weight = |graph: &paceline_graph::Graph, name: &str| {
+        let found = graph.values().iter().position(|value| value.name == name).unwrap();
+        match &graph.values()[found].source {
+            paceline_graph::Source::Constant(tensor) => std::sync::Arc::clone(tensor),
+            _ => panic!("{name} is a constant"),
+        }
+    };
+    for name in ["words", "wq", "wo"] {
+        assert!(std::sync::Arc::ptr_eq(&weight(&graphs[0], name), &weight(&graphs[1], name)), "{name}");
+    }
+}
+
+#[test]
+fn large_tensors_in_other_files_stay_there_and_are_the_same_after_their_pages_were_given_back() {
+    let path = models().join("free/external.onnx");
+    let imported = read(path, &ImportOptions::default().dim("sequence", 5)).unwrap();
+    let constants = imported.graph.values().iter().filter_map(|value| match &value.source {
+        paceline_graph::Source::Constant(tensor) => Some(tensor),
+        _ => None,
+    });
+    let stored: Vec<_> = constants.filter(|tensor| tensor.data().is_stored()).collect();
+    assert!(stored.len() > 2, "the model has tensors of 16 KiB and more in another file");
+    for tensor in stored {
+        let before = Tensor::new(tensor.shape(), tensor.as_f32().unwrap().to_vec()).unwrap();
+        tensor.release();
+        assert_eq!(**tensor, before);
     }
 }

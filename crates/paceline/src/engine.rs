@@ -7,6 +7,7 @@ use std::time::Duration;
 use paceline_device::{CompileError, CompileOptions, Device, Program};
 use paceline_engine::{EngineStatistics, LoadOptions, Model, Trace};
 use paceline_graph::Graph;
+use paceline_onnx::OnnxError;
 use paceline_profile::{Machine, Profile};
 
 use crate::device::{UnknownDevice, device};
@@ -65,6 +66,22 @@ pub enum LoadError {
         name: String,
         /// What the device lacks.
         error: CompileError,
+    },
+    /// The file cannot be read for these lengths.
+    #[error("model '{name}': {error}")]
+    Onnx {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        error: OnnxError,
+    },
+    /// A program for lengths that the model was not loaded for.
+    #[error("model '{name}': {problem}")]
+    Lengths {
+        /// The model.
+        name: String,
+        /// Which lengths it may have.
+        problem: String,
     },
     /// The engine cannot take the program.
     #[error(transparent)]

@@ -31,6 +31,7 @@
 //! [`GraphBuilder`](graph::GraphBuilder).
 
 mod device;
+mod elastic;
 mod engine;
 pub mod onnx;
 mod profiles;
@@ -54,6 +55,7 @@ pub use paceline_workers as workers;
 pub use paceline_device as seam;
 
 pub use device::{DEVICES, UnknownDevice, device};
+pub use elastic::Elastic;
 pub use engine::{BuildError, Builder, Engine, LoadError};
 pub use profiles::Mismatch;
 

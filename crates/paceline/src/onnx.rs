@@ -7,6 +7,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod elastic;
 mod free;
 
 use std::borrow::Borrow;
@@ -15,9 +16,11 @@ use std::path::Path;
 use paceline_graph::Graph;
 
 pub use paceline_onnx::{
-    BatchAxis, ExportError, ImportOptions, Imported, OnnxError, UnsupportedOperator, read, read_bytes,
-    read_tensor,
+    BatchAxis, ExportError, FreeAxis, ImportOptions, Imported, OnnxError, Source, UnsupportedOperator, read,
+    read_bytes, read_tensor,
 };
+
+pub use elastic::ElasticModel;
 
 use free::free_batch;
 
@@ -38,6 +41,9 @@ impl Model {
     /// both compute for random samples is compared. Where neither is so, one request is one execution, and
     /// [`notes`](Model::notes) says why.
     ///
+    /// Axes with names, other than the batch, need a length ([`ImportOptions::dim`]); a model of which each request chooses the lengths
+    /// is an [`ElasticModel`]. The file must not be shortened or written to before the model is loaded, which copies what it needs.
+    ///
     /// # Errors
     /// As [`read`] has them.
     pub fn from_onnx(path: impl AsRef<Path>) -> Result<Model, OnnxError> {
@@ -46,10 +52,10 @@ impl Model {
 
     /// [`from_onnx`](Model::from_onnx) with choices: the batch axis, and lengths of axes that have names.
     pub fn from_onnx_with(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Model, OnnxError> {
-        let path = path.as_ref();
-        let mut imported = read(path, options)?;
+        let source = Source::open(path)?;
+        let mut imported = source.read(options)?;
         if let (Some(batch), BatchAxis::Auto) = (imported.fixed_batch, &options.batch) {
-            let freed = read(path, &options.clone().batch(BatchAxis::Freed(batch)));
+            let freed = source.read(&options.clone().batch(BatchAxis::Freed(batch)));
             let freed = freed.map_err(|error| error.to_string()).and_then(|freed| {
                 free_batch(&imported.graph, &freed.graph, batch)?;
                 Ok(freed)

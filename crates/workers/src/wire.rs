@@ -62,11 +62,11 @@ impl Wire {
     pub(crate) fn read(&self, dtype: DType, at: usize, count: usize) -> Data {
         let region = &self.region;
         match dtype {
-            DType::F32 => Data::F32(region.read(at, count)),
-            DType::I64 => Data::I64(region.read(at, count)),
-            DType::Bool => {
-                Data::Bool(region.read::<u8>(at, count).into_iter().map(|byte| byte != 0).collect())
-            }
+            DType::F32 => Data::of(region.read::<f32>(at, count)),
+            DType::I64 => Data::of(region.read::<i64>(at, count)),
+            DType::Bool => Data::of(
+                region.read::<u8>(at, count).into_iter().map(|byte| byte != 0).collect::<Vec<bool>>(),
+            ),
             other => unreachable!("no signature that crosses has elements of {other}"),
         }
     }

@@ -17,8 +17,11 @@ pub(crate) struct PackedMatrix {
     pub n: usize,
     /// Input features: the rows of the packed matrix.
     pub k: usize,
-    panels: Arc<Block>,
+    pub(crate) panels: Arc<Block>,
 }
+
+/// Rows that are packed into every panel before those after them: few enough to stay in the caches.
+const ROW_BLOCK: usize = 64;
 
 impl PackedMatrix {
     /// Packs `weight`, `[n, k]` with rows one after another.
@@ -31,6 +34,33 @@ impl PackedMatrix {
         let mut panels = Block::zeroed(bytes).expect("memory for a second copy of the weight");
         pack_rows(set, weight, k, n, k, panels.floats_mut());
         Self { n, k, panels: Arc::new(panels) }
+    }
+
+    /// Packs `weight`, `[k, n]` with rows one after another.
+    ///
+    /// # Panics
+    /// If `weight` has not `n * k` values.
+    pub fn transposed(set: &KernelSet, weight: &[f32], n: usize, k: usize) -> Self {
+        assert_eq!(weight.len(), n * k, "a weight of {k} x {n}");
+        let bytes = panel_floats(set, n, k) * size_of::<f32>();
+        let mut block = Block::zeroed(bytes).expect("memory for a second copy of the weight");
+        let panels = block.floats_mut();
+        for first in (0..k).step_by(ROW_BLOCK) {
+            for panel in (0..n).step_by(set.panel_columns) {
+                let count = (n - panel).min(set.panel_columns);
+                let width = count.next_multiple_of(set.lanes);
+                for i in first..k.min(first + ROW_BLOCK) {
+                    let row = &weight[i * n + panel..][..count];
+                    panels[panel * k + i * width..][..count].copy_from_slice(row);
+                }
+            }
+        }
+        Self { n, k, panels: Arc::new(block) }
+    }
+
+    /// A matrix that was packed before.
+    pub fn of_panels(n: usize, k: usize, panels: Arc<Block>) -> Self {
+        Self { n, k, panels }
     }
 
     /// The panels.
@@ -94,6 +124,27 @@ pub(crate) unsafe fn pack<V: Vector>(
                 }
                 let to = panels.add(panel * k + i * width + (j - panel));
                 V::store_transposed(&block[..V::LANES], V::LANES, to, width, depth);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Isa;
+
+    #[test]
+    fn a_transposed_weight_becomes_the_same_panels() {
+        for isa in Isa::available() {
+            let set = KernelSet::of(isa).unwrap();
+            for (n, k) in [(0, 3), (1, 1), (5, 130), (64, 64), (65, 7), (200, 129)] {
+                let weight: Vec<f32> = (0..n * k).map(|at| at as f32).collect();
+                let turned: Vec<f32> = (0..n * k).map(|at| weight[at % n * k + at / n]).collect();
+                let (packed, from_turned) =
+                    (PackedMatrix::new(set, &weight, n, k), PackedMatrix::transposed(set, &turned, n, k));
+                assert_eq!(packed.panels(), from_turned.panels(), "{isa}: {n} x {k}");
+                assert_eq!((packed.n, packed.k), (from_turned.n, from_turned.k));
             }
         }
     }

@@ -41,6 +41,7 @@ impl Lowering<'_> {
         check_image(shape.channels_in / op.groups, &spatial)?;
         let residual = self.optional_dense(node, 3);
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
+        weight.release();
         self.convolve(node, x, residual, op.activation, packed);
         Ok(())
     }
@@ -65,6 +66,7 @@ impl Lowering<'_> {
         let reach = shape.dilation.saturating_mul(shape.kernel).saturating_mul(2);
         check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
+        weight.release();
         self.convolve(node, x, None, op.activation, packed);
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Lowering<'_> {
         }
         let inputs: Vec<Option<Given>> = (0..node.inputs.len())
             .map(|index| match self.constant_input(node, index) {
-                Some(tensor) => Some(Given::Constant(Arc::clone(tensor))),
+                Some(tensor) => Some(Given::Constant(self.weights.resident(tensor))),
                 None => self.optional_dense(node, index).map(Given::Computed),
             })
             .collect();

@@ -38,10 +38,14 @@ impl Lowering<'_> {
         self.only_f32(node, 0)?;
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
-        let sizes = around(&x.shape, axis_index(op.axis, x.rank()), 1);
-        let step = rows_step(x.slot, y.slot, move |frame, x, y| {
+        let (outer, len, inner) = around(&x.shape, axis_index(op.axis, x.rank()), 1);
+        let rows = self.rows(outer, (len * inner) as f64 * SOFTMAX_OPERATIONS, 2 * len * inner);
+        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
             // SAFETY: both operands are dense and have these sizes for each sample, in storages of their own.
-            unsafe { (frame.kernels.log_softmax)(x, y, (sizes.0 * frame.samples, sizes.1, sizes.2)) }
+            unsafe {
+                let first = rows.start * len * inner;
+                (frame.kernels.log_softmax)(x.add(first), y.add(first), (rows.len(), len, inner))
+            }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())

@@ -25,14 +25,14 @@ impl Lowering<'_> {
         let (bias, residual) = (self.optional_dense(node, 2), self.optional_dense(node, 3));
         let activation = op.activation;
         let y = self.destination(node.outputs[0]);
-        let (k, n) = (x.shape[x.rank() - 1], y.shape[y.rank() - 1]);
         let Some(weight) = self.constant_input(node, 1).cloned() else {
-            let weight = self.input(node, 1).transposed(&[1, 0]);
+            let weight = self.input(node, 1);
+            let weight = if op.transposed { weight } else { weight.transposed(&[1, 0]) };
             let epilogue = Epilogue { bias, residual, activation };
             self.product(matrix_rows(&x), weight, epilogue, matrix_rows(&y));
             return Ok(());
         };
-        let packed = self.packed_weight(&weight, n, k);
+        let packed = self.weights.packed(&weight, op.transposed);
         self.packed_product(packed, &x, [bias.as_ref(), residual.as_ref()], activation, &y);
         Ok(())
     }

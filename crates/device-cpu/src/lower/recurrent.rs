@@ -59,6 +59,7 @@ impl Lowering<'_> {
             let walk = Walk { kind, steps, sequences, direction, from_end };
             self.walk(walk, of_h, of_state, &gates, &initial, &outputs);
         }
+        [w, r].iter().for_each(|weights| weights.release());
         Ok(())
     }
 

@@ -80,7 +80,7 @@ impl Values {
             (&Values::Whole(dtype, low, high), into) if into.dtype() == dtype => {
                 for _ in 0..len {
                     let number = f64::from(rng.random_range(low..=high));
-                    by_type!(Data, &mut *into, v => v.push(Element::from_f64(number)));
+                    by_type!(Data, &mut *into, v => v.extend([Element::from_f64(number)]));
                 }
             }
             (&Values::Chance(chance), Data::Bool(v)) => v.extend((0..len).map(|_| rng.random_bool(chance))),

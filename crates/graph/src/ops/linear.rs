@@ -19,12 +19,14 @@ pub struct MatMul {}
 
 /// `activation(x W^T + bias + residual)`.
 ///
-/// Inputs: `x [..., in]`, `weight [out, in]` as PyTorch stores it, optional `bias [out]`, optional `residual` of the output's
-/// shape. Output: `[..., out]`. Source: torch.nn.Linear; the residual and the activation are put there by fusion.
+/// Inputs: `x [..., in]`, `weight [out, in]` as PyTorch stores it, or `[in, out]` where it is transposed, optional `bias [out]`,
+/// optional `residual` of the output's shape. Output: `[..., out]`. Source: torch.nn.Linear; the residual and the activation are put there by fusion.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Linear {
     /// Applied last.
     pub activation: Option<Activation>,
+    /// Whether the weight is `[in, out]`, as the right operand of a product is.
+    pub transposed: bool,
 }
 
 impl Operator for MatMul {
@@ -101,9 +103,11 @@ impl Operator for Linear {
             return Err(arguments.problem("x [..., in] with at least one axis"));
         };
         arguments.expect(!features.is_batch(), || "x [..., in] whose last axis is not the batch".into())?;
-        let out = match *weight.shape.dims() {
-            [out @ Dim::Fixed(_), inner] if inner == features => out,
-            _ => return Err(arguments.problem(format!("weight [out, {features}] to match x"))),
+        let out = match (weight.shape.dims(), self.transposed) {
+            (&[out @ Dim::Fixed(_), inner], false) if inner == features => out,
+            (&[inner, out @ Dim::Fixed(_)], true) if inner == features => out,
+            (_, false) => return Err(arguments.problem(format!("weight [out, {features}] to match x"))),
+            (_, true) => return Err(arguments.problem(format!("weight [{features}, out] to match x"))),
         };
         let dims: Vec<Dim> = lead.iter().copied().chain([out]).collect();
         arguments.shape("bias", bias, &[out], "weight")?;
@@ -112,16 +116,19 @@ impl Operator for Linear {
     }
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        let [out, features] = *tensor(inputs, 1).shape() else {
+        let [rows, columns] = *tensor(inputs, 1).shape() else {
             unreachable!("the shape rule checks weight")
         };
+        // How far apart the weights of two outputs lie, and those of one output.
+        let (out, features, strides) =
+            if self.transposed { (columns, rows, (1, columns)) } else { (rows, columns, (columns, 1)) };
         let (x, weight) = (f32s(inputs, 0), f32s(inputs, 1));
         let (bias, residual) = (optional_f32s(inputs, 2), optional_f32s(inputs, 3));
         let values = (0..elements(&outputs[0])).map(|index| {
             let (row, column) = (index / out, index % out);
             let x = &x[row * features..(row + 1) * features];
-            let weight = &weight[column * features..(column + 1) * features];
-            let product = sum(x.iter().zip(weight).map(|(&x, &w)| f64::from(x) * f64::from(w)));
+            let weight = (0..features).map(|i| weight[column * strides.0 + i * strides.1]);
+            let product = sum(x.iter().zip(weight).map(|(&x, w)| f64::from(x) * f64::from(w)));
             let bias = bias.map_or(0.0, |bias| f64::from(bias[column]));
             let residual = residual.map_or(0.0, |residual| f64::from(residual[index]));
             activate(self.activation, product + bias + residual)

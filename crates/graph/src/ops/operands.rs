@@ -1,6 +1,6 @@
 //! What reference evaluations share: reading inputs, sums and maxima, making results.
 
-use crate::{DType, Data, Element, Tensor, by_type};
+use crate::{DType, Data, Element, Elements, Tensor, by_type};
 
 /// A required input.
 pub(super) fn tensor<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> &'a Tensor {
@@ -44,9 +44,9 @@ pub(super) fn integers(tensor: &Tensor) -> Vec<i128> {
 
 /// A result of these numbers, each rounded to the element type once.
 pub(super) fn real_result(dtype: DType, shape: &[usize], values: impl IntoIterator<Item = f64>) -> Tensor {
-    fn fill<T: Element>(mut to: Vec<T>, values: impl IntoIterator<Item = f64>) -> Data {
+    fn fill<T: Element>(mut to: Elements<T>, values: impl IntoIterator<Item = f64>) -> Data {
         to.extend(values.into_iter().map(T::from_f64));
-        Data::of(to)
+        T::data(to)
     }
     result(shape, by_type!(Data, Data::zeros(dtype, 0), v => fill(v, values)))
 }
@@ -57,9 +57,9 @@ pub(super) fn integer_result(
     shape: &[usize],
     values: impl IntoIterator<Item = i128>,
 ) -> Tensor {
-    fn fill<T: Element>(mut to: Vec<T>, values: impl IntoIterator<Item = i128>) -> Data {
+    fn fill<T: Element>(mut to: Elements<T>, values: impl IntoIterator<Item = i128>) -> Data {
         to.extend(values.into_iter().map(T::from_integer));
-        Data::of(to)
+        T::data(to)
     }
     result(shape, by_type!(Data, Data::zeros(dtype, 0), v => fill(v, values)))
 }

@@ -12,7 +12,7 @@ pub(super) const RESIDUAL: usize = 3;
 /// The activation of a node that may have an epilogue; `None` for other nodes.
 pub(super) fn activation(op: &Op) -> Option<Option<Activation>> {
     match op {
-        Op::Linear(Linear { activation })
+        Op::Linear(Linear { activation, .. })
         | Op::Conv(Conv { activation, .. })
         | Op::ConvTranspose(ConvTranspose { activation, .. }) => Some(*activation),
         _ => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::epilogue::{BIAS, RESIDUAL, WEIGHT, activation, channel_axis};
 use super::rewrite::{Operand, Replacement, rewrite};
 use super::site::Site;
-use crate::{ConvTranspose, Graph, GraphError, Op, Tensor, Value};
+use crate::{ConvTranspose, Graph, GraphError, Linear, Op, Tensor, Value};
 
 /// Folds a [`BatchNorm`](crate::BatchNorm) with constant parameters into the Conv, ConvTranspose or (over two axes) Linear whose
 /// result it takes: scaled weights and a new bias, which are new constants.
@@ -46,13 +46,8 @@ fn fold(site: &Site<'_>) -> Option<Replacement> {
         .collect();
 
     let tensor = site.graph.constant(weight)?;
-    let channel_of = output_channels(&node.op, tensor.shape());
-    let new_weight: Vec<f32> = tensor
-        .as_f32()?
-        .iter()
-        .enumerate()
-        .map(|(index, &w)| (f64::from(w) * scales[channel_of(index)]) as f32)
-        .collect();
+    let new_weight = scaled(&node.op, tensor.shape(), tensor.as_f32()?, &scales);
+    tensor.release();
     if !new_weight.iter().chain(&new_bias).all(|w| w.is_finite()) {
         return None;
     }
@@ -70,19 +65,21 @@ fn fold(site: &Site<'_>) -> Option<Replacement> {
     Some(Replacement::Node(node.op.clone(), inputs))
 }
 
-/// Which output channel each element of a weight of `shape` belongs to.
-fn output_channels(op: &Op, shape: &[usize]) -> impl Fn(usize) -> usize {
+/// A weight of `shape`, the elements of each output channel times its scale.
+fn scaled(op: &Op, shape: &[usize], weight: &[f32], scales: &[f64]) -> Vec<f32> {
     let (rows, columns) = (shape[0], shape[1]);
     let taps: usize = shape[2..].iter().product();
-    let groups = match op {
-        Op::ConvTranspose(ConvTranspose { groups, .. }) => Some(*groups),
-        _ => None,
+    let channel = |row: usize, column: usize| match op {
+        Op::ConvTranspose(ConvTranspose { groups, .. }) => row / (rows / groups) * columns + column,
+        Op::Linear(Linear { transposed: true, .. }) => column,
+        _ => row,
     };
-    move |index| {
-        let (row, column) = (index / taps / columns, index / taps % columns);
-        match groups {
-            Some(groups) => row / (rows / groups) * columns + column,
-            None => row,
+    let mut scaled = Vec::with_capacity(weight.len());
+    if taps > 0 {
+        for (index, kernel) in weight.chunks_exact(taps).enumerate() {
+            let scale = scales[channel(index / columns, index % columns)];
+            scaled.extend(kernel.iter().map(|&w| (f64::from(w) * scale) as f32));
         }
     }
+    scaled
 }

@@ -174,7 +174,10 @@ fn linear(p: &mut Pieces, x: Value) {
     let weight = p.weight(&[out, features], features);
     let bias = p.rng.random_bool(0.5).then(|| p.random(&[out], 1.0));
     let activation = activation(p);
-    p.node_with(Op::Linear(Linear { activation }), &[Some(x), Some(weight), bias, residual]);
+    p.node_with(
+        Op::Linear(Linear { activation, ..Linear::default() }),
+        &[Some(x), Some(weight), bias, residual],
+    );
 }
 
 /// A value of this shape, if there is one.

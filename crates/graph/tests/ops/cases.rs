@@ -112,8 +112,10 @@ pub fn fitting(kind: usize, n: &mut Numbers) -> Case {
             let (d, out) = (own[0], own[1]);
             let y: Vec<Dim> = dims.iter().copied().chain([out]).collect();
             let optional = [n.maybe(f32s([out])), n.maybe(f32s(y))];
-            let inputs = [Some(f32s(trailing(1))), Some(f32s([out, d]))].into_iter().chain(optional);
-            (Op::Linear(Linear { activation: n.activation() }), inputs.collect())
+            let transposed = n.below(2) == 1;
+            let weight = if transposed { [d, out] } else { [out, d] };
+            let inputs = [Some(f32s(trailing(1))), Some(f32s(weight))].into_iter().chain(optional);
+            (Op::Linear(Linear { activation: n.activation(), transposed }), inputs.collect())
         }
         2 => conv(n),
         3 => conv_transpose(n),

@@ -48,6 +48,7 @@ fn elementwise() {
 fn products() {
     let matmul = || Op::MatMul(MatMul {});
     let linear = || Op::Linear(Linear::default());
+    let transposed = || Op::Linear(Linear { transposed: true, ..Linear::default() });
     check_shapes(&[
         (matmul(), "f32[N, 5, 7]; f32[N, 7, 4]", Ok("f32[N, 5, 4]")),
         (matmul(), "f32[N, 5, 7]; f32[7, 4]", Ok("f32[N, 5, 4]")),
@@ -69,6 +70,8 @@ fn products() {
         (matmul(), "f32[N, 7]; i64[7, 4]", Err("a, b of numbers, one type for all")),
         (linear(), "f32[N, 3]; f32[2, 3]", Ok("f32[N, 2]")),
         (linear(), "f32[3]; f32[2, 3]", Ok("f32[2]")),
+        (transposed(), "f32[N, 3]; f32[3, 2]", Ok("f32[N, 2]")),
+        (transposed(), "f32[N, 3]; f32[2, 3]", Err("weight [3, out] to match x")),
         (linear(), "f32[5, 8N, 3]; f32[2, 3]; f32[2]", Ok("f32[5, 8N, 2]")),
         (linear(), "f32[N, 4, 3]; f32[2, 3]; -; f32[N, 4, 2]", Ok("f32[N, 4, 2]")),
         (linear(), "f32[N, 3]; f32[2, 3]; f32[2]; f32[N, 2]", Ok("f32[N, 2]")),

@@ -104,6 +104,8 @@ fn linear_is_a_product_a_sum_and_an_activation() {
     let transposed = apply(Transpose { permutation: vec![1, 0] }, &[&w]);
     let product = apply(MatMul {}, &[&x, &transposed]);
     assert_eq!(apply(Linear::default(), &[&x, &w]), product);
+    let as_right_operand = Linear { transposed: true, ..Linear::default() };
+    assert_eq!(apply(as_right_operand, &[&x, &transposed]), product);
     let sum = binary(BinaryOp::Add, &binary(BinaryOp::Add, &product, &bias), &residual);
     assert_close(&apply(Linear::default(), &[&x, &w, &bias, &residual]), &sum, 1e-6);
     for activation in [
@@ -114,7 +116,7 @@ fn linear_is_a_product_a_sum_and_an_activation() {
         Activation::Sigmoid,
         Activation::Tanh,
     ] {
-        let fused = Linear { activation: Some(activation) };
+        let fused = Linear { activation: Some(activation), ..Linear::default() };
         let expected = apply(Unary(activation.unary()), &[&sum]);
         assert_close(&apply(fused, &[&x, &w, &bias, &residual]), &expected, 1e-6);
     }

@@ -17,6 +17,15 @@ enum Axis {
     Named(String),
 }
 
+/// An axis whose length the model leaves open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeAxis {
+    /// What the model calls it; `INPUT.AXIS` where it has no name.
+    pub name: String,
+    /// The inputs that have it, and which of their axes it is.
+    pub places: Vec<(String, usize)>,
+}
+
 struct Input {
     name: String,
     dtype: DType,
@@ -161,9 +170,28 @@ impl Boundary {
             return Err(OnnxError::UnboundAxes { axes: unbound });
         }
         for (name, tensor) in &self.constants {
-            items.push((name.clone(), building.named(name, tensor.clone())));
+            items.push((name.clone(), building.named(name, tensor.clone().into())));
         }
         Ok(items)
+    }
+
+    /// The axes that are neither bound nor the batch, in the order of the inputs.
+    pub(crate) fn free_axes(&self) -> Vec<FreeAxis> {
+        let mut free: Vec<FreeAxis> = Vec::new();
+        for input in &self.inputs {
+            for (index, axis) in input.axes.iter().enumerate() {
+                let Some(name) = axis.name() else { continue };
+                if self.bound.contains_key(name) || index == 0 && self.may_be_batched {
+                    continue;
+                }
+                let place = (input.name.clone(), index);
+                match free.iter_mut().find(|free| free.name == *name) {
+                    Some(free) => free.places.push(place),
+                    None => free.push(FreeAxis { name: name.clone(), places: vec![place] }),
+                }
+            }
+        }
+        free
     }
 
     /// What there is to say about the inputs.

@@ -43,8 +43,7 @@ impl Building {
     }
 
     /// A known tensor by its name in the model.
-    pub(crate) fn named(&mut self, name: &str, tensor: Tensor) -> Item {
-        let tensor = Arc::new(tensor);
+    pub(crate) fn named(&mut self, name: &str, tensor: Arc<Tensor>) -> Item {
         self.hints.insert(Arc::as_ptr(&tensor), (Arc::clone(&tensor), name.into()));
         Item::Known(tensor)
     }

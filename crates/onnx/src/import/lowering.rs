@@ -1,5 +1,7 @@
 //! One node on its way into the graph: its inputs, its attributes, and what an operator's translation does with them.
 
+use std::sync::Arc;
+
 use paceline_graph::{
     Binary, BinaryOp, DType, Data, Dim, Element, Expand, Op, Reshape, Shape, Tensor, Transpose, Unary,
     UnaryOp, ValueType, axis_position, by_type,
@@ -69,7 +71,7 @@ impl Lowering<'_> {
     }
 
     /// A tensor that says how to compute.
-    pub(crate) fn known(&self, index: usize) -> Result<std::sync::Arc<Tensor>, Trouble> {
+    pub(crate) fn known(&self, index: usize) -> Result<Arc<Tensor>, Trouble> {
         match self.input(index)? {
             Item::Known(tensor) => Ok(tensor),
             _ => Err(Trouble::Unknown(index)),
@@ -191,11 +193,11 @@ impl Lowering<'_> {
         let attribute = node.attribute.iter().find(|attribute| attribute.name == name);
         match attribute.and_then(|attribute| attribute.t.as_ref()) {
             None => Ok(None),
-            Some(proto) => Ok(Some(self.read(proto)?)),
+            Some(proto) => Ok(Some(Tensor::clone(&*self.read(proto)?))),
         }
     }
 
-    fn read(&mut self, proto: &TensorProto) -> Result<Tensor, Trouble> {
+    fn read(&mut self, proto: &TensorProto) -> Result<Arc<Tensor>, Trouble> {
         self.reader.read(proto)?.ok_or_else(|| {
             Trouble::unsupported(format!("a tensor of {}", crate::proto::data_type::name(proto.data_type)))
         })

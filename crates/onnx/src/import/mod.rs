@@ -22,12 +22,12 @@ mod view;
 
 use paceline_graph::{Graph, passes};
 
+pub use self::boundary::FreeAxis;
 pub(crate) use self::lowering::scalar;
 
 use self::boundary::Boundary;
 use self::building::Building;
 use self::nodes::Walk;
-use crate::file::ExternalFiles;
 use crate::proto::{GraphProto, ModelProto};
 use crate::tensor::TensorReader;
 use crate::{BatchAxis, ImportOptions, OnnxError, UnsupportedOperator};
@@ -55,18 +55,15 @@ pub struct Imported {
 /// Reads a decoded model.
 pub(crate) fn import(
     model: &ModelProto,
-    model_bytes: usize,
-    files: impl Fn() -> ExternalFiles,
+    reader: &mut TensorReader,
     options: &ImportOptions,
 ) -> Result<Imported, OnnxError> {
-    let Some(graph) = &model.graph else {
-        return Err(OnnxError::NotOnnx { problem: "it has no graph".into() });
-    };
+    let graph = graph_of(model)?;
     let opset = opset(model)?;
     let boundary = Boundary::new(graph, options)?;
-    let attempt = |batched: bool| {
-        let mut reader = TensorReader::new(files(), model_bytes);
-        attempt(model, graph, &boundary, batched, &mut reader, options)
+    let mut attempt = |batched: bool| {
+        reader.begin();
+        attempt(model, graph, &boundary, batched, reader, options)
     };
     let mut notes = Vec::new();
     let imported = if boundary.may_be_batched {
@@ -93,6 +90,15 @@ pub(crate) fn import(
     let fixed_batch = boundary.fixed_batch(&graph);
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_string();
     Ok(Imported { graph, notes, fixed_batch, opset, producer })
+}
+
+/// The axes that a request may choose the length of.
+pub(crate) fn free_axes(model: &ModelProto, options: &ImportOptions) -> Result<Vec<FreeAxis>, OnnxError> {
+    Ok(Boundary::new(graph_of(model)?, options)?.free_axes())
+}
+
+fn graph_of(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
+    model.graph.as_ref().ok_or_else(|| OnnxError::NotOnnx { problem: "it has no graph".into() })
 }
 
 /// The version of ONNX's own operator set; 0 where the model uses none of it.

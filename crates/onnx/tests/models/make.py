@@ -6,6 +6,7 @@ Needs the packages onnx, onnxruntime and numpy. Run it in this folder; it writes
 from pathlib import Path
 
 import numpy as np
+import onnx
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 
@@ -202,3 +203,27 @@ for _ in range(200):
 wrong("nested", field(7, nested))
 wrong("empty", b"")
 wrong("text", b"this is not a model, but it is a file")
+
+# An encoder of any length: words and positions, attention along the sequence, and a mean over it.
+free = model(
+    [node("Gather", ["words", "ids"], ["w"]), node("Shape", ["ids"], ["length"], start=1, end=2),
+     node("Slice", ["positions", "zero", "length", "axis"], ["p"]), node("Add", ["w", "p"], ["h"]),
+     node("MatMul", ["h", "wq"], ["q"]), node("MatMul", ["h", "wk"], ["k"]), node("MatMul", ["h", "wv"], ["v"]),
+     node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]), node("MatMul", ["q", "kt"], ["s"]), node("Mul", ["s", "scale"], ["ss"]),
+     node("Softmax", ["ss"], ["a"], axis=-1), node("MatMul", ["a", "v"], ["c"]), node("Add", ["h", "c"], ["r"]),
+     node("MatMul", ["r", "wo"], ["o"]), node("Relu", ["o"], ["states"]),
+     node("ReduceMean", ["states", "along"], ["pooled"], keepdims=0)],
+    [info("ids", ["batch", "sequence"], I)],
+    [info("states", ["batch", "sequence", 96]), info("pooled", ["batch", 96])],
+    [weight("words", 128, 64), weight("positions", 1, 40, 64), ints("zero", [0]), ints("axis", [1]), ints("along", [1]),
+     weight("wq", 64, 64), weight("wk", 64, 64), weight("wv", 64, 64), weight("wo", 64, 96),
+     numpy_helper.from_array(np.float32(0.125), "scale")])
+for length in (5, 9):
+    folder = HERE / "free" / f"sequence_{length}"
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = rng.integers(0, 128, (2, length))
+    for kind, values in (("input", [ids]), ("output", InferenceSession(free.SerializeToString()).run(None, {"ids": ids}))):
+        for index, value in enumerate(values):
+            (folder / f"{kind}_{index}.pb").write_bytes(numpy_helper.from_array(value, f"{kind}_{index}").SerializeToString())
+(HERE / "free" / "sequence.onnx").write_bytes(free.SerializeToString())
+onnx.save_model(free, HERE / "free" / "external.onnx", save_as_external_data=True, location="external.data", size_threshold=1024)

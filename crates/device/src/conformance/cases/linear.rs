@@ -63,7 +63,8 @@ fn linear_epilogues(cases: &mut Vec<Case>) {
             let (x, w) = (s.x(&[3, 17]), s.weight(&[35, 17]));
             let b = bias.then(|| s.weight(&[35]));
             let r = residual.then(|| s.x(&[3, 35]));
-            let y = s.op_with(Op::Linear(Linear { activation }), &[Some(x), Some(w), b, r]);
+            let y =
+                s.op_with(Op::Linear(Linear { activation, ..Linear::default() }), &[Some(x), Some(w), b, r]);
             let name = match (bias, residual) {
                 (false, false) => name,
                 (true, false) => format!("{name}-bias"),
@@ -83,6 +84,19 @@ fn linear_epilogues(cases: &mut Vec<Case>) {
     let (x, w) = (s.fixed_input(&[7], Values::Uniform(-1.0, 1.0)), s.weight(&[5, 7]));
     let y = s.op(Op::Linear(Linear::default()), &[x, w]);
     cases.push(s.returns(y, "Linear/no-batch-vector"));
+
+    // The right operand of a product as it is, a constant and an input.
+    for (input, output) in [(17, 35), (1, 1), (70, 130), (64, 3)] {
+        let mut s = Sketch::new();
+        let (x, w, b) = (s.x(&[3, input]), s.weight(&[input, output]), s.weight(&[output]));
+        let op = Linear { activation: Some(Activation::Relu), transposed: true };
+        let y = s.op(Op::Linear(op), &[x, w, b]);
+        cases.push(s.returns(y, format!("Linear/transposed-{input}-{output}")).at_most(17));
+    }
+    let mut s = Sketch::new();
+    let (x, w) = (s.weight(&[3, 7]), s.fixed_input(&[7, 5], Values::Uniform(-1.0, 1.0)));
+    let y = s.op(Op::Linear(Linear { transposed: true, ..Linear::default() }), &[x, w]);
+    cases.push(s.returns(y, "Linear/transposed-weight-is-input"));
 
     // Weights that another node computes, or that a caller gives, cannot be packed ahead.
     let mut s = Sketch::new();
@@ -105,7 +119,7 @@ fn linear_extremes(cases: &mut Vec<Case>) {
     }
     let mut s = Sketch::new();
     let (x, w) = (s.input(&[9], Values::OneOf(LARGE)), s.constant(&[4, 9], Values::Uniform(0.5, 1.0)));
-    let y = s.op(Op::Linear(Linear { activation: Some(Activation::Sigmoid) }), &[x, w]);
+    let y = s.op(Op::Linear(Linear { activation: Some(Activation::Sigmoid), ..Linear::default() }), &[x, w]);
     cases.push(s.returns(y, "Linear/extreme-saturated"));
 
     let mut s = Sketch::new();

@@ -113,7 +113,8 @@ const BATCH_ELSEWHERE: &[(&str, Build)] = &[
         let x = s.x(&[5, 17]);
         let t = s.op(turned(&[1, 0, 2]), &[x]);
         let (w, b, c) = (s.weight(&[7, 17]), s.weight(&[7]), s.weight(&[5, 1, 7]));
-        let y = s.op(Op::Linear(Linear { activation: Some(Activation::Gelu) }), &[t, w, b]);
+        let y =
+            s.op(Op::Linear(Linear { activation: Some(Activation::Gelu), ..Linear::default() }), &[t, w, b]);
         let y = s.op(ADD, &[y, c]);
         let y = s.op_with(Op::LayerNorm(LayerNorm { axes: 1, epsilon: 1e-5 }), &[Some(y)]);
         vec![s.op(turned(&[1, 0, 2]), &[y])]
@@ -182,7 +183,7 @@ const NO_BATCH: &[(&str, Build)] = &[
     ("no-batch", |s| {
         let x = s.fixed_input(&[5, 17], Values::Uniform(-2.0, 2.0));
         let (w, b) = (s.weight(&[7, 17]), s.weight(&[7]));
-        vec![s.op(Op::Linear(Linear { activation: Some(Activation::Relu) }), &[x, w, b])]
+        vec![s.op(Op::Linear(Linear { activation: Some(Activation::Relu), ..Linear::default() }), &[x, w, b])]
     }),
     ("no-batch-reduced-over-axis-0", |s| {
         let x = s.fixed_input(&[7, 3], Values::Uniform(-2.0, 2.0));
@@ -216,7 +217,8 @@ const LIFETIMES: &[(&str, Build)] = &[
         let mut y = x;
         for _ in 0..5 {
             let w = s.weight(&[16, 16]);
-            let inner = s.op(Op::Linear(Linear { activation: Some(Activation::Tanh) }), &[y, w]);
+            let inner =
+                s.op(Op::Linear(Linear { activation: Some(Activation::Tanh), ..Linear::default() }), &[y, w]);
             y = s.op(ADD, &[inner, x]);
         }
         vec![y]
@@ -238,13 +240,16 @@ const LIFETIMES: &[(&str, Build)] = &[
         let mut y = s.x(&[3]);
         for (from, to) in [(3, 100), (100, 1), (1, 65), (65, 7), (7, 33)] {
             let (w, b) = (s.weight(&[to, from]), s.weight(&[to]));
-            y = s.op(Op::Linear(Linear { activation: Some(Activation::Silu) }), &[y, w, b]);
+            y = s.op(
+                Op::Linear(Linear { activation: Some(Activation::Silu), ..Linear::default() }),
+                &[y, w, b],
+            );
         }
         vec![y]
     }),
     ("shared-weight", |s| {
         let (x, w) = (s.x(&[17]), s.weight(&[17, 17]));
-        let y = s.op(Op::Linear(Linear { activation: Some(Activation::Relu) }), &[x, w]);
+        let y = s.op(Op::Linear(Linear { activation: Some(Activation::Relu), ..Linear::default() }), &[x, w]);
         let z = s.op(Op::Linear(Linear::default()), &[y, w]);
         let raw = s.op(Op::MatMul(MatMul {}), &[z, w]);
         vec![z, raw]
