@@ -55,7 +55,7 @@ impl Subject {
         execute(session, &mut batch).unwrap();
         drop(batch);
         let Data::F32(values) = output else { panic!("an output of floats") };
-        values.into_iter().map(f32::to_bits).collect()
+        values.iter().map(|v| v.to_bits()).collect()
     }
 
     /// Executes in `leaders` threads until each has done so three times and somebody has helped.
