@@ -201,7 +201,7 @@ impl Tuning {
         for (contest, (_, until)) in contests.iter().zip(shares) {
             let chosen = contest.trials.get(contest.chosen).map(|trial| trial.plan.configuration.to_string());
             tell(Doing::Checking(contest.purpose), chosen.unwrap_or_default());
-            for recommendation in self.check(host, space, &surface, &costs, contest, until)? {
+            if let Some(recommendation) = self.check(host, space, &surface, &costs, contest, until)? {
                 notes.extend(findings(&recommendation));
                 recommendations.push(recommendation);
             }
