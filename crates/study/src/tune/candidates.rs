@@ -70,8 +70,14 @@ pub(crate) fn candidates(wish: Wish, space: &Space, surface: &Surface) -> Vec<Pl
             Use::Latency => latency(space, surface, workers),
         };
         for plan in ranked {
-            let is_new = plans.iter().all(|earlier| earlier.configuration != plan.configuration);
-            if is_new && plans.len() < most {
+            let Configuration { lanes, .. } = plan.configuration;
+            let is_alike = |earlier: &Plan| {
+                // Of the few that are tried of a further number, each has lanes of its own.
+                let is_layout = index > 0 && earlier.configuration.lanes == lanes;
+                earlier.configuration == plan.configuration
+                    || (is_layout && earlier.configuration.workers == workers)
+            };
+            if !plans.iter().any(is_alike) && plans.len() < most {
                 plans.push(plan);
             }
         }

@@ -293,6 +293,9 @@ fn workers_are_tried_and_recommended_if_they_are_better_beyond_noise() {
                 let most = if workers == 0 { 5 } else { 2 };
                 assert!((1..=most).contains(&of_them().count()), "{workers} workers: {tried:?}");
                 assert!(of_them().all(|tried| tried.figures.samples_per_s > 0.0));
+                let mut lanes: Vec<usize> = of_them().map(|tried| tried.configuration.lanes).collect();
+                lanes.dedup();
+                assert!(workers == 0 || lanes.len() == of_them().count(), "{workers} workers: {tried:?}");
             }
             let other = if in_process { "the best with workers (" } else { "the best in this process (" };
             assert!(reason.contains(other), "{reason}");
