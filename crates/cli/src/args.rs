@@ -185,7 +185,7 @@ pub struct Tune {
     /// [default: 1,2,4,... to the cores]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = lanes, allow_hyphen_values = true)]
     pub threads: Option<Vec<usize>>,
-    /// Numbers of worker processes to try; 0 is this process [default: 0]
+    /// Numbers of worker processes to try; 0 is this process [default: 0]. Recommended only where they are better beyond noise
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_or_none, allow_hyphen_values = true)]
     pub workers: Option<Vec<usize>>,
     /// Callers of the use streams

@@ -3,7 +3,6 @@
 //! `paceline bench` starts itself once for each suite, with the hidden command `suite` and an [`Assignment`] on standard input. The
 //! suite tells what it measures on standard output, a [`Message`] a line.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,14 +13,14 @@ use paceline::cpu::{Isa, ceilings};
 use paceline::nn::StateDict;
 use paceline::{Trace, write_chrome};
 use paceline_study::{
-    Event, Host, Limits, Message, Mode, Row, Scale, Study, Subject, Suite, Weights, WorkerSetup, isolation,
+    Event, Host, Limits, Message, Mode, Row, Scale, Study, Subject, Suite, Weights, isolation,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
 use crate::args::FileOptions;
-use crate::source::{ModelFile, Source};
-use crate::subjects::{device_name, device_of};
+use crate::source::Source;
+use crate::subjects::{device_of, workers};
 
 /// What one suite is to measure, and on what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,12 +72,8 @@ impl Assignment {
             trace: self.trace_events,
         };
         let mut traces: Vec<(String, Trace)> = Vec::new();
-        let workers = WorkerSetup {
-            executable: std::env::current_exe().context("cannot find this program's own file")?,
-            device: device_name(isa),
-            weights: self.weights.clone(),
-            custom: self.files()?,
-        };
+        let sources = self.sources()?;
+        let workers = workers(&sources, &self.file, self.weights.as_deref(), isa)?;
         let host = Host { device: &*device, limits: Some(&limits), workers: Some(&workers) };
         study.run(host, &mut |event| {
             tell(&Message::from(&event));
@@ -96,14 +91,8 @@ impl Assignment {
         Ok(())
     }
 
-    /// The models that come from files, as a worker reads them.
-    fn files(&self) -> Result<HashMap<String, String>> {
-        let sources = self.models.iter().filter_map(|text| text.parse::<Source>().ok());
-        let described = sources.filter(Source::is_file).map(|source| {
-            let file = ModelFile { path: source.text(), options: self.file.clone() };
-            Ok((source.name(), serde_json::to_string(&file)?))
-        });
-        described.collect()
+    fn sources(&self) -> Result<Vec<Source>> {
+        self.models.iter().map(|text| text.parse().map_err(anyhow::Error::msg)).collect()
     }
 
     fn subjects(&self) -> Result<Vec<Subject>> {
@@ -111,11 +100,10 @@ impl Assignment {
             None => Weights::Seed(self.seed),
             Some(path) => Weights::State(StateDict::from_safetensors(path)?),
         };
-        let subject = |text: &String| {
-            let source: Source = text.parse().map_err(anyhow::Error::msg)?;
+        let subject = |source: &Source| {
             Ok(Subject { model: source.model(&self.file, self.seed)?.0, weights: weights.clone() })
         };
-        self.models.iter().map(subject).collect()
+        self.sources()?.iter().map(subject).collect()
     }
 }
 

@@ -1,16 +1,17 @@
 //! Devices and models as the command line names them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use paceline::cpu::{CpuDevice, Isa};
 use paceline::nn::{Model, StateDict};
 use paceline::seam::Device;
-use paceline_study::{Subject, Weights};
+use paceline_study::{Subject, Weights, WorkerSetup};
 
-use crate::args::{What, With};
+use crate::args::{FileOptions, What, With};
 use crate::output::tell;
-use crate::source::Source;
+use crate::source::{ModelFile, Source};
 
 /// The device with the kernels asked for.
 pub fn device(with: &With) -> Result<Arc<dyn Device>> {
@@ -26,7 +27,7 @@ pub fn device_of(isa: Option<Isa>) -> Result<Arc<dyn Device>> {
 }
 
 /// What a worker calls the device with these kernels.
-pub fn device_name(isa: Option<Isa>) -> String {
+fn device_name(isa: Option<Isa>) -> String {
     isa.map_or("cpu".into(), |isa| format!("cpu:{isa}"))
 }
 
@@ -75,4 +76,23 @@ pub fn subject(source: &Source, with: &With) -> Result<Subject> {
     let state = StateDict::from_safetensors(path).with_context(weights)?;
     state.check(model.network()).with_context(weights)?;
     Ok(Subject { model, weights: Weights::State(state) })
+}
+
+/// How workers with some of these models are started: this very program, on the same kernels, with the same weights.
+pub fn workers<'s>(
+    sources: impl IntoIterator<Item = &'s Source>,
+    file: &FileOptions,
+    weights: Option<&Path>,
+    isa: Option<Isa>,
+) -> Result<WorkerSetup> {
+    let described = sources.into_iter().filter(|source| source.is_file()).map(|source| {
+        let file = ModelFile { path: source.text(), options: file.clone() };
+        Ok((source.name(), serde_json::to_string(&file)?))
+    });
+    Ok(WorkerSetup {
+        executable: std::env::current_exe().context("cannot find this program's own file")?,
+        device: device_name(isa),
+        weights: weights.map(Path::to_path_buf),
+        custom: described.collect::<Result<_>>()?,
+    })
 }

@@ -10,7 +10,7 @@ use paceline_study::tune::{Axes, Doing, Origin, Step, Tuning, markdown};
 use crate::args::Tune;
 use crate::output::{Target, print, tell};
 use crate::progress::Progress;
-use crate::subjects::{device, subject};
+use crate::subjects::{device, subject, workers};
 use crate::{COMMIT, Verdict, command_line};
 
 /// The bar has so many steps.
@@ -31,18 +31,26 @@ pub fn run(arguments: &Tune) -> Result<Verdict> {
         time: Duration::from_secs_f64(arguments.seconds),
     };
     let (device, subject) = (device(&arguments.with)?, subject(&arguments.model, &arguments.with)?);
+    let Tune { with, model, .. } = arguments;
+    let workers = workers([model], &with.file, with.weights.as_deref(), with.isa)?;
     let target = Target::open(&arguments.out, "--out")?;
     let origin = Origin { commit: COMMIT.into(), command: command_line() };
     let mut progress = Progress::new(arguments.shown.quiet);
     progress.planned(STEPS);
     let mut done = 0;
-    let tuned =
-        tuning.run(&*device, &subject, arguments.with.seed, origin, &mut |Step { doing, detail, spent }| {
+    let tuned = tuning.run(
+        &*device,
+        Some(&workers),
+        &subject,
+        with.seed,
+        origin,
+        &mut |Step { doing, detail, spent }| {
             let now = (spent * STEPS as f64) as usize;
             progress.advance(now.saturating_sub(done));
             done = done.max(now);
             progress.begins(&heading(doing), &detail);
-        });
+        },
+    );
     drop(progress);
     let profile = match tuned {
         Err(error @ StudyError::Answers { .. }) => {

@@ -11,11 +11,11 @@ pub fn run() -> anyhow::Result<Verdict> {
     workers::run(|assignment| {
         let device = device_by_name(assignment.device)?;
         let WorkerSource::Custom { description } = &assignment.model.source else {
-            return assignment.model.compile(&*device);
+            return assignment.compile(&*device);
         };
         let file: ModelFile = serde_json::from_str(description)?;
         let loaded = file.path.parse::<Source>()?.load(&file.options, 0)?;
-        assignment.model.compile_graph(&loaded.graph, &*device)
+        assignment.compile_graph(&loaded.graph, &*device)
     })?;
     Ok(Verdict::Right)
 }

@@ -1,5 +1,6 @@
 //! The binary, as somebody types it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -127,10 +128,6 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["tune", "linear", "--batches", "0"], &["--batches", "from 1 to 4096"]),
         (vec!["tune", "linear", "--seconds", "0"], &["expected seconds", "got '0'"]),
         (vec!["tune", "linear", "--budget", "inf"], &["expected seconds", "got 'inf'"]),
-        (
-            vec!["tune", "linear", "--workers", "2"],
-            &["worker processes are not available here, so 2 cannot be tried"],
-        ),
         (vec!["tune", "linear", "--workers", "-1"], &["--workers", "from 0 to 256, got '-1'"]),
         (vec!["tune", "linear", "--weights", &truncated], &["not a valid safetensors file"]),
         (vec!["tune", "linear", "--out", &in_a_file], &["cannot write to", "--out"]),
@@ -563,4 +560,42 @@ fn tune_writes_a_profile_that_an_engine_starts_from() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(told.contains("measuring executions") && told.contains("wrote "), "{told}");
+}
+
+#[test]
+fn tune_tries_worker_processes_also_of_a_file() {
+    let scratch = Scratch::new("tune-workers");
+    let graph = paceline::nn::Model::by_name("linear").unwrap().graph(3).unwrap();
+    paceline_onnx::write(&graph, scratch.path("mine.onnx")).unwrap();
+    let common = ["--seconds", "0.6", "--batches", "4", "--lanes", "1", "--quiet"];
+    for model in ["linear", "mine.onnx"] {
+        let path = scratch.path("profile.json");
+        let arguments = [&["tune", model, "--workers", "0,2", "--out", &path], &common[..]].concat();
+        let output = paceline(&scratch, &arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(stdout(&output).contains("## Tried"), "{}", stdout(&output));
+        let profile = paceline::Profile::from_file(&path).unwrap();
+        for recommendation in &profile.recommendations {
+            let workers: BTreeSet<usize> =
+                recommendation.tried.iter().map(|tried| tried.configuration.workers).collect();
+            assert!(workers.contains(&0), "{recommendation:?}");
+            assert!(recommendation.measured.is_some_and(|measured| measured.requests > 0));
+        }
+        let throughput = profile.recommendation(paceline::profile::Use::Throughput).unwrap();
+        let of_workers = throughput.tried.iter().find(|tried| tried.configuration.workers == 2).unwrap();
+        assert!(of_workers.figures.requests > 0 && of_workers.figures.samples_per_s > 0.0);
+    }
+
+    // Only workers may be chosen: that is what is recommended, checked, and told.
+    let path = scratch.path("workers.json");
+    let arguments = [&["tune", "linear", "--workers", "1", "--out", &path], &common[..]].concat();
+    let output = paceline(&scratch, &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout(&output).contains("a WorkerPool starts them from this profile"), "{}", stdout(&output));
+    let profile = paceline::Profile::from_file(&path).unwrap();
+    let chosen = profile.chosen().unwrap();
+    assert_eq!((chosen.configuration.workers, chosen.configuration.lanes), (1, 1));
+    assert!(chosen.measured.is_some_and(|measured| measured.requests > 0));
+    let engine = paceline::Engine::builder().profile(profile).build().unwrap();
+    assert!(matches!(engine.profile_mismatches()[..], [paceline::Mismatch::Workers { .. }]));
 }

@@ -8,10 +8,10 @@ use paceline_device::{CompileError, CompileOptions, Device, Program};
 use paceline_engine::{EngineStatistics, LoadOptions, Model, Trace};
 use paceline_graph::Graph;
 use paceline_onnx::OnnxError;
-use paceline_profile::{Machine, Profile};
+use paceline_profile::{Machine, Mismatch, Profile};
 
 use crate::device::{UnknownDevice, device};
-use crate::profiles::{Mismatch, Profiles};
+use crate::profiles::Profiles;
 
 /// Lanes on one device that serve any number of models for any number of threads. Cheap to clone.
 ///
@@ -176,8 +176,8 @@ impl Engine {
         Ok((programs, load))
     }
 
-    /// What of the [profiles](Builder::profile) was not used, because machine or model differ from those that they are of. Nothing where
-    /// they all fit, or there are none.
+    /// What of the [profiles](Builder::profile) was not used, because machine or model differ from those that they are of, or because
+    /// they recommend worker processes. Nothing where they all fit, or there are none.
     pub fn profile_mismatches(&self) -> Vec<Mismatch> {
         self.profiles.mismatches()
     }
@@ -233,8 +233,10 @@ impl Builder {
     /// are chosen here, and for the model that it is of, costs that need not be measured and the largest batch. May be called for
     /// each model that there is a profile of; the first says how many lanes.
     ///
-    /// A profile of another machine or device is not used, and a model of which there is none is measured as ever. A warning says so,
-    /// and [`Engine::profile_mismatches`].
+    /// A profile of another machine or device is not used, and a model of which there is none is measured as ever. An engine cannot
+    /// start worker processes: where the profile recommends them, it has as many lanes as all of them together; a
+    /// [`WorkerPool`](crate::workers::WorkerPool) whose model has the profile starts them. A warning says so each time, and
+    /// [`Engine::profile_mismatches`].
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profiles.push(profile);
         self
@@ -285,8 +287,10 @@ impl Builder {
         };
         let info = device.info();
         let profiles = Profiles::new(self.profiles, &Machine::of(&info));
-        let chosen = profiles.first().map(|recommendation| recommendation.configuration);
-        let lanes = self.lanes.or(chosen.map(|chosen| chosen.lanes)).unwrap_or(info.default_lanes);
+        let chosen = profiles.first();
+        let most = paceline_engine::Builder::MAX_LANES;
+        let lanes = self.lanes.or(chosen.map(|chosen| chosen.all_lanes().min(most)));
+        let lanes = lanes.unwrap_or(info.default_lanes);
         let helpers = self.helpers.or(chosen.map(|chosen| chosen.helpers));
         let engine = self.engine.lanes(lanes);
         let engine = helpers.into_iter().fold(engine, paceline_engine::Builder::helpers).build()?;

@@ -25,7 +25,7 @@
 //! [`infer`](Model::infer) blocks and whose [`submit`](Model::submit) returns a [`Ticket`] to wait for, await, or drop.
 //!
 //! `paceline tune` measures a model and writes a [`Profile`]; an engine that is [built](Builder::profile) from it has the lanes that were best,
-//! and does not measure the model again.
+//! and does not measure the model again. Where it recommends worker processes, a [`WorkerPool`](workers::WorkerPool) starts from it.
 //!
 //! Graphs come from the layers and models of [`nn`], from ONNX files ([`onnx::Model`]), or are put together from operators with
 //! [`GraphBuilder`](graph::GraphBuilder).
@@ -46,7 +46,7 @@ pub use paceline_graph as graph;
 pub use paceline_graph::{DType, Graph, Tensor};
 pub use paceline_nn as nn;
 pub use paceline_profile as profile;
-pub use paceline_profile::Profile;
+pub use paceline_profile::{Mismatch, Profile};
 
 /// Engines in processes of their own, called like one in this process.
 pub use paceline_workers as workers;
@@ -57,7 +57,6 @@ pub use paceline_device as seam;
 pub use device::{DEVICES, UnknownDevice, device};
 pub use elastic::Elastic;
 pub use engine::{BuildError, Builder, Engine, LoadError};
-pub use profiles::Mismatch;
 
 /// The README's example.
 #[cfg(doctest)]

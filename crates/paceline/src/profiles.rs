@@ -1,54 +1,9 @@
 //! The profiles that an engine was given: which of them are of this machine, and which is of a model.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use paceline_graph::Graph;
-use paceline_profile::{Difference, Machine, ModelPrint, Profile, Recommendation};
-
-/// Why a profile was not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mismatch {
-    /// It is of another machine or device: nothing in it was used.
-    Machine {
-        /// The model that it is of.
-        profile: String,
-        /// What differs.
-        differences: Vec<Difference>,
-    },
-    /// No profile of this machine is of a model that was loaded: its costs were measured.
-    Model {
-        /// The name under which it was loaded.
-        name: String,
-        /// Its fingerprint.
-        here: ModelPrint,
-        /// What the profiles are of.
-        profiles: Vec<ModelPrint>,
-    },
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Mismatch::Machine { profile, differences } => {
-                write!(f, "the profile of '{profile}' is of another machine: ")?;
-                for (index, difference) in differences.iter().enumerate() {
-                    write!(f, "{}{difference}", if index == 0 { "" } else { "; " })?;
-                }
-                write!(f, "; tune again here")
-            }
-            Mismatch::Model { name, here, profiles } => {
-                write!(f, "no profile is of the model '{name}' ({}), but of ", here.fingerprint)?;
-                for (index, print) in profiles.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { ", " };
-                    write!(f, "{comma}'{}' ({})", print.name, print.fingerprint)?;
-                }
-                write!(f, "; its costs are measured instead")
-            }
-        }
-    }
-}
+use paceline_profile::{Configuration, Machine, Mismatch, ModelPrint, Profile};
 
 /// The profiles of an engine.
 pub(crate) struct Profiles {
@@ -59,7 +14,7 @@ pub(crate) struct Profiles {
 
 impl Profiles {
     pub(crate) fn new(profiles: Vec<Profile>, here: &Machine) -> Self {
-        let (mut usable, mut mismatches) = (Vec::new(), Vec::new());
+        let (mut usable, mut mismatches) = (Vec::<Profile>::new(), Vec::new());
         for profile in profiles {
             let differences = profile.machine.differences(here);
             if differences.is_empty() {
@@ -70,12 +25,20 @@ impl Profiles {
                 mismatches.push(mismatch);
             }
         }
+        if let Some(first) = usable.first()
+            && let Some(configuration) = first.chosen().map(|chosen| chosen.configuration)
+            && configuration.workers > 0
+        {
+            let mismatch = Mismatch::Workers { profile: first.model.name.clone(), configuration };
+            tracing::warn!("{mismatch}");
+            mismatches.push(mismatch);
+        }
         Profiles { usable, mismatches: Mutex::new(mismatches) }
     }
 
     /// What the first recommends.
-    pub(crate) fn first(&self) -> Option<&Recommendation> {
-        self.usable.first().and_then(Profile::chosen)
+    pub(crate) fn first(&self) -> Option<Configuration> {
+        Some(self.usable.first()?.chosen()?.configuration)
     }
 
     /// The profile of a model; takes note where there is none although there are others.

@@ -22,6 +22,7 @@ fn profile() -> Profile {
         unconfigured: None,
         keeps_bound: None,
         reason: "a test".into(),
+        tried: Vec::new(),
     };
     let cost = |samples, lanes, mean_us| CostRow {
         samples,
@@ -94,4 +95,25 @@ fn a_profile_of_another_machine_is_not_used_and_that_is_told() {
     assert_eq!((profile.as_str(), differences.len()), ("linear", 1));
     let text = mismatches[0].to_string();
     assert!(text.contains("in the profile another processor"), "{text}");
+}
+
+#[test]
+fn an_engine_has_the_lanes_of_all_recommended_workers_and_that_is_told() {
+    let mut profile = profile();
+    profile.recommendations[0].configuration.workers = 2;
+    let engine = Engine::builder().profile(profile.clone()).build().unwrap();
+    let model = engine.load("linear", graph("linear")).unwrap();
+    assert_eq!((engine.statistics().lanes, model.max_batch()), (6, 300));
+    let mismatches = engine.profile_mismatches();
+    assert!(
+        matches!(&mismatches[..], [Mismatch::Workers { profile, .. }] if profile == "linear"),
+        "{mismatches:?}"
+    );
+    let text = mismatches[0].to_string();
+    assert!(
+        text.contains("recommends 2 workers, each 3 lanes") && text.contains("a WorkerPool starts them"),
+        "{text}"
+    );
+    let engine = Engine::builder().lanes(1).profile(profile).build().unwrap();
+    assert_eq!((engine.statistics().lanes, engine.profile_mismatches().len()), (1, 1));
 }

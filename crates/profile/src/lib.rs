@@ -2,7 +2,7 @@
 //!
 //! A [`Profile`] holds a cost table, the configuration recommended for each [`Use`], what was predicted and measured of it, and the
 //! fingerprints of the [`Machine`] and [`ModelPrint`] that all of it is true of. On another machine, or for another model, it is
-//! worth nothing; [`Machine::differences`] says what differs.
+//! worth nothing; [`Mismatch::of`] says why.
 //!
 //! A file is JSON of schema [`SCHEMA`]. It is read with bounds on its size, on every list and on every number: a file that is
 //! truncated or hostile is a [`ProfileError`].
@@ -35,11 +35,15 @@
 //! # Ok::<(), paceline_profile::ProfileError>(())
 //! ```
 //!
-//! **Not here**: measuring and choosing (`paceline-study`), and starting an engine from a profile (`paceline`).
+//! Fields that a reader does not know are passed over, and those that were added to the schema may be missing.
+//!
+//! **Not here**: measuring and choosing (`paceline-study`), and starting an engine (`paceline`) or workers (`paceline-workers`) from a
+//! profile.
 
 mod cost;
 mod error;
 mod fingerprint;
+mod mismatch;
 mod profile;
 mod read;
 mod recommendation;
@@ -47,5 +51,6 @@ mod recommendation;
 pub use cost::CostRow;
 pub use error::ProfileError;
 pub use fingerprint::{Difference, Machine, ModelPrint};
+pub use mismatch::Mismatch;
 pub use profile::{Profile, SCHEMA};
-pub use recommendation::{Configuration, Figures, Recommendation, UnknownUse, Use};
+pub use recommendation::{Configuration, Figures, Recommendation, Tried, UnknownUse, Use};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{CostRow, Figures, Profile, ProfileError, Recommendation, SCHEMA};
+use crate::{Configuration, CostRow, Figures, Profile, ProfileError, Recommendation, SCHEMA, Tried};
 
 /// A profile of all sizes, lanes and uses takes some 20 KB.
 const MAX_BYTES: u64 = 1 << 20;
@@ -20,8 +20,10 @@ const MAX_TEXT: usize = 4096;
 const MAX_NOTES: usize = 64;
 /// Samples of one execution.
 const MAX_SAMPLES: usize = 1 << 20;
-/// Lanes, threads, helpers, workers, cores.
+/// Lanes, threads, helpers, cores.
 const MAX_THREADS: usize = 4096;
+/// Worker processes.
+const MAX_WORKERS: usize = 256;
 /// Requests in flight.
 const MAX_IN_FLIGHT: usize = 1 << 24;
 /// An hour.
@@ -111,16 +113,22 @@ fn check_cost(index: usize, row: &CostRow) -> Result<(), ProfileError> {
 }
 
 fn check_recommendation(recommendation: &Recommendation) -> Result<(), ProfileError> {
-    let Recommendation { purpose, configuration, .. } = recommendation;
+    let Recommendation { purpose, configuration, in_flight, uncertainty, tried, .. } = recommendation;
     let field = |name: &str| format!("{name} for {purpose}");
-    within(&field("workers"), configuration.workers, 0..=MAX_THREADS)?;
-    within(&field("lanes"), configuration.lanes, 1..=MAX_THREADS)?;
-    within(&field("helpers"), configuration.helpers, 0..=MAX_THREADS)?;
-    within(&field("max_batch"), configuration.max_batch, 1..=MAX_SAMPLES)?;
-    within(&field("in_flight"), recommendation.in_flight, 1..=MAX_IN_FLIGHT)?;
-    within(&field("uncertainty"), recommendation.uncertainty, 0.0..=f64::MAX)?;
-    let figures = [Some(recommendation.predicted), recommendation.measured, recommendation.unconfigured];
-    for Figures { requests: _, samples_per_s, mean_us, p50_us, p99_us } in figures.into_iter().flatten() {
+    let check = |configuration: &Configuration, in_flight: usize, uncertainty: f64| {
+        within(&field("workers"), configuration.workers, 0..=MAX_WORKERS)?;
+        within(&field("lanes"), configuration.lanes, 1..=MAX_THREADS)?;
+        within(&field("helpers"), configuration.helpers, 0..=MAX_THREADS)?;
+        within(&field("max_batch"), configuration.max_batch, 1..=MAX_SAMPLES)?;
+        within(&field("in_flight"), in_flight, 1..=MAX_IN_FLIGHT)?;
+        within(&field("uncertainty"), uncertainty, 0.0..=f64::MAX)
+    };
+    check(configuration, *in_flight, *uncertainty)?;
+    within(&field("number of configurations tried"), tried.len(), 0..=Tried::MOST)?;
+    tried.iter().try_for_each(|tried| check(&tried.configuration, tried.in_flight, tried.uncertainty))?;
+    let own = [Some(recommendation.predicted), recommendation.measured, recommendation.unconfigured];
+    let figures = own.into_iter().flatten().chain(tried.iter().map(|tried| tried.figures));
+    for Figures { requests: _, samples_per_s, mean_us, p50_us, p99_us } in figures {
         within(&field("samples_per_s"), samples_per_s, 0.0..=MAX_RATE)?;
         for us in [mean_us, p50_us, p99_us] {
             within(&field("time"), us, 0.0..=MAX_US)?;

@@ -67,6 +67,13 @@ pub struct Configuration {
     pub max_batch: usize,
 }
 
+impl Configuration {
+    /// Executions at a time in all processes together.
+    pub fn all_lanes(&self) -> usize {
+        self.workers.max(1).saturating_mul(self.lanes)
+    }
+}
+
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Configuration { workers, lanes, helpers, max_batch } = self;
@@ -119,4 +126,25 @@ pub struct Recommendation {
     pub keeps_bound: Option<bool>,
     /// Why this one.
     pub reason: String,
+    /// What it was compared with, itself included, in the order in which they were tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
+}
+
+/// What came of one of the configurations that were compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Which.
+    pub configuration: Configuration,
+    /// Requests of one sample in flight.
+    pub in_flight: usize,
+    /// What it gave.
+    pub figures: Figures,
+    /// As [`Recommendation::uncertainty`].
+    pub uncertainty: f64,
+}
+
+impl Tried {
+    /// The most that a profile has for one use.
+    pub const MOST: usize = 256;
 }

@@ -5,7 +5,8 @@ use std::io::repeat;
 use paceline_device::DeviceInfo;
 use paceline_nn::Model;
 use paceline_profile::{
-    Configuration, CostRow, Figures, Machine, ModelPrint, Profile, ProfileError, Recommendation, SCHEMA, Use,
+    Configuration, CostRow, Figures, Machine, Mismatch, ModelPrint, Profile, ProfileError, Recommendation,
+    SCHEMA, Tried, Use,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -44,6 +45,12 @@ fn profile() -> Profile {
             unconfigured: None,
             keeps_bound: None,
             reason: "two threads are the quickest".into(),
+            tried: vec![Tried {
+                configuration: Configuration { workers: 2, lanes: 1, helpers: 0, max_batch: 8 },
+                in_flight: 1,
+                figures,
+                uncertainty: 0.02,
+            }],
         }],
         costs: vec![cost(1, 1, 1, 0.01), cost(8, 2, 1, f64::INFINITY), cost(1, 1, 2, 0.5)],
         knee_lanes: 2,
@@ -92,6 +99,17 @@ fn what_is_no_profile_is_an_error_that_says_why() {
         (changed("/recommendations/0/configuration/lanes", json!(0)), "lanes for latency is 0"),
         (changed("/recommendations/0/configuration/max_batch", json!(u64::MAX)), "max_batch for latency"),
         (changed("/recommendations/0/predicted/p99_us", json!(-3)), "time for latency is -3"),
+        (changed("/recommendations/0/configuration/workers", json!(257)), "workers for latency is 257"),
+        (
+            changed("/recommendations/0/tried/0/configuration/workers", json!(1e6 as u64)),
+            "workers for latency is 1000000",
+        ),
+        (changed("/recommendations/0/tried/0/configuration/lanes", json!(0)), "lanes for latency is 0"),
+        (changed("/recommendations/0/tried/0/figures/mean_us", json!(-1)), "time for latency is -1"),
+        (
+            changed("/recommendations/0/tried", json!(vec![&profile().recommendations[0].tried[0]; 257])),
+            "number of configurations tried for latency is 257, expected from 0 to 256",
+        ),
         (changed("/recommendations/0/use", json!("speed")), "unknown variant `speed`"),
         (changed("/chosen", json!("throughput")), "chosen use is throughput, expected one of its"),
         (changed("/machine/cores", json!(0)), "number of cores is 0"),
@@ -106,6 +124,31 @@ fn what_is_no_profile_is_an_error_that_says_why() {
     }
     assert!(matches!(Profile::from_reader(repeat(b' ')), Err(ProfileError::TooLarge { limit: 1_048_576 })));
     assert!(matches!(Profile::from_file("/nowhere/profile.json"), Err(ProfileError::Read(_))));
+}
+
+#[test]
+fn what_came_to_the_schema_later_may_be_missing() {
+    let mut json: Value = serde_json::from_str(&profile().to_json()).unwrap();
+    json.pointer_mut("/recommendations/0").unwrap().as_object_mut().unwrap().remove("tried").unwrap();
+    json["unknown"] = json!(["of a later version"]);
+    let read = Profile::from_json(json.to_string().as_bytes()).unwrap();
+    assert_eq!(read.recommendations[0].tried, []);
+    assert_eq!(read.costs, profile().costs);
+}
+
+#[test]
+fn a_profile_is_of_a_machine_and_a_model() {
+    let (profile, here) = (profile(), Machine::of(&device()));
+    let print = |fingerprint: &str| ModelPrint { name: "mine".into(), fingerprint: fingerprint.into() };
+    assert_eq!(Mismatch::of(&profile, &here, &print("fnv1a-64:0")), None);
+    let other = Mismatch::of(&profile, &here, &print("fnv1a-64:1")).unwrap();
+    assert!(
+        other.to_string().contains("the model 'mine' (fnv1a-64:1), but of 'mlp' (fnv1a-64:0)"),
+        "{other}"
+    );
+    let elsewhere = Machine { cores: 3, ..here };
+    let other = Mismatch::of(&profile, &elsewhere, &print("fnv1a-64:0")).unwrap();
+    assert!(other.to_string().contains("cores is 3, in the profile 2"), "{other}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use paceline_engine::{Callable, Engine};
 use paceline_nn::Model;
-use paceline_workers::{ModelSpec, Source, WorkerPool};
+use paceline_workers::{Builder, ModelSpec, Source, WorkerPool};
 
 use crate::measure::{Bare, Blocking, Clock, Length, Round, Strip, Tally, drive, keep_in_flight};
 use crate::row::{Mode, Over, Row};
@@ -34,27 +34,20 @@ pub struct WorkerSetup {
 }
 
 impl WorkerSetup {
-    /// So many workers with one model, which share the lanes among them.
-    fn pool(
-        &self,
-        model: &Model,
-        seed: u64,
-        workers: usize,
-        lanes: usize,
-    ) -> Result<WorkerPool, paceline_workers::BuildError> {
-        let name = model.name().to_string();
-        let source = match (self.custom.get(&name), &self.weights) {
+    /// A model as workers are told of it.
+    pub(crate) fn spec(&self, name: &str, seed: u64) -> ModelSpec {
+        let model = name.to_string();
+        let source = match (self.custom.get(name), &self.weights) {
             (Some(description), _) => Source::Custom { description: description.clone() },
-            (None, None) => Source::Study { model: name.clone(), seed },
-            (None, Some(path)) => Source::Weights { model: name.clone(), path: path.clone() },
+            (None, None) => Source::Study { model, seed },
+            (None, Some(path)) => Source::Weights { model, path: path.clone() },
         };
-        WorkerPool::builder()
-            .executable(&self.executable)
-            .device(&self.device)
-            .model(ModelSpec::new(name, source))
-            .workers(workers)
-            .lanes(lanes)
-            .build()
+        ModelSpec::new(name, source)
+    }
+
+    /// A pool with one model.
+    pub(crate) fn pool(&self, spec: ModelSpec) -> Builder {
+        WorkerPool::builder().executable(&self.executable).device(&self.device).model(spec)
     }
 }
 
@@ -79,7 +72,7 @@ pub(crate) fn measure(
     let mut served: Vec<(usize, usize, Arc<dyn Callable>)> = vec![(0, scale.lanes, own)];
     for &workers in &scale.workers {
         let lanes = (scale.lanes / workers).max(1);
-        let pool = setup.pool(model, seed, workers, lanes)?;
+        let pool = setup.pool(setup.spec(model.name(), seed)).workers(workers).lanes(lanes).build()?;
         let model = pool.model(one.name()).expect("it was made with this model");
         served.push((workers, workers * lanes, Arc::new(model)));
     }

@@ -47,7 +47,7 @@ impl Scene {
         options.models.push(ModelSpec::new("m", Source::Custom { description: String::new() }));
         let state = State::new(Limits { samples: SLOTS as usize, layout, request_timeout: Duration::MAX }, 1);
         let shared = Arc::new(Shared::new(options, state));
-        assert!(shared.agree_on_models(vec![ModelInfo::new(contract, 1000, 1000)]));
+        assert!(shared.agree_on_models(vec![ModelInfo::new(contract, 1000, 1000, None)]));
         let (a, b) = UnixStream::pair().unwrap();
         let ours = Region::create(layout.bytes()).unwrap();
         let theirs = Region::open(ours.file().try_clone_to_owned().unwrap(), layout.bytes()).unwrap();

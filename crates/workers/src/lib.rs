@@ -8,7 +8,7 @@
 //! // First thing in `main`: the pool starts this very executable once more for each worker.
 //! become_worker_if_started_as_one(|assignment| {
 //!     let device = device(assignment.device)?;
-//!     assignment.model.compile(&*device)
+//!     assignment.compile(&*device)
 //! });
 //! let pool = WorkerPool::builder().model(ModelSpec::study("mlp", 1)).workers(2).build()?;
 //! let mlp = pool.model("mlp").expect("it serves this model"); // cheap to clone, called from any thread
@@ -19,7 +19,8 @@
 //! ```
 //!
 //! A model of a pool is called like one of an engine in this process, with the same requests, tickets, outputs and errors;
-//! [`Callable`](paceline_engine::Callable) stands for either.
+//! [`Callable`](paceline_engine::Callable) stands for either. A pool starts from what tuning found out where its model has a
+//! profile: [`ModelSpec::profile`].
 //!
 //! # Words
 //! The **parent** is the process that holds the pool; a **worker** is a process with an engine. A **supervisor** is the parent's

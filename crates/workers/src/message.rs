@@ -5,12 +5,13 @@ use std::time::Duration;
 use paceline_device::{Port, Signature};
 use paceline_engine::remote::Contract;
 use paceline_graph::DType;
+use paceline_profile::{Machine, ModelPrint};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::ModelSpec;
 
 /// Changes with everything that both sides must agree on.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// The parent's message, after the descriptor of the shared memory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) struct Start {
     pub(crate) worker: usize,
     pub(crate) device: String,
     pub(crate) lanes: usize,
+    /// The engine's choice where there is none.
+    pub(crate) helpers: Option<usize>,
     pub(crate) warm_up: Duration,
     pub(crate) slots: u32,
     pub(crate) arena_bytes: usize,
@@ -43,6 +46,36 @@ pub(crate) struct Ready {
     pub(crate) sample_ns: u64,
     /// Measured nanoseconds of a batch of one.
     pub(crate) single_ns: u64,
+    /// What a profile must be of; `None` where the program compiled the model in a way of its own.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// Of which machine and model a profile must be to be used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) machine: Machine,
+    pub(crate) model: ModelPrint,
+}
+
+/// Costs that were measured before, as tuples of samples, busy lanes, mean and 99th percentile.
+pub(crate) mod costs {
+    use std::time::Duration;
+
+    use paceline_engine::MeasuredCost;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(costs: &[MeasuredCost], serializer: S) -> Result<S::Ok, S::Error> {
+        let tuple = |&MeasuredCost { samples, busy, mean, p99 }: &MeasuredCost| (samples, busy, mean, p99);
+        costs.iter().map(tuple).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<MeasuredCost>, D::Error> {
+        let tuples = Vec::<(usize, usize, Duration, Duration)>::deserialize(deserializer)?;
+        let cost = |(samples, busy, mean, p99)| MeasuredCost { samples, busy, mean, p99 };
+        Ok(tuples.into_iter().map(cost).collect())
+    }
 }
 
 /// What a model takes and gives for one shape of its samples.
@@ -124,6 +157,6 @@ mod tests {
             let variant: Variant = serde_json::from_str(&text(dtype, shape)).unwrap();
             assert_eq!(variant.signature(), None);
         }
-        assert!(Ready { variants: vec![], sample_ns: 1, single_ns: 1 }.contract("m").is_none());
+        assert!(Ready { variants: vec![], sample_ns: 1, single_ns: 1, seen: None }.contract("m").is_none());
     }
 }

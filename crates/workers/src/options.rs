@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use paceline_profile::Mismatch;
+
 use crate::crashes::RestartPolicy;
 use crate::error::BuildError;
 use crate::layout::Layout;
@@ -16,6 +18,7 @@ use crate::worker::is_started_as_one;
 #[must_use = "a builder makes a pool only when `build` is called"]
 pub struct Builder {
     pub(crate) options: Options,
+    workers: Option<usize>,
     lanes: Option<usize>,
     executable: Option<PathBuf>,
 }
@@ -26,9 +29,12 @@ pub(crate) struct Options {
     pub(crate) executable: PathBuf,
     pub(crate) workers: usize,
     pub(crate) lanes: usize,
+    pub(crate) helpers: Option<usize>,
     pub(crate) device: String,
     pub(crate) warm_up: Duration,
     pub(crate) models: Vec<ModelSpec>,
+    /// Why profiles that the models had are gone.
+    pub(crate) mismatches: Vec<Mismatch>,
     pub(crate) samples: usize,
     pub(crate) bytes: usize,
     pub(crate) retries: u32,
@@ -46,9 +52,11 @@ impl Default for Builder {
             executable: PathBuf::new(),
             workers: 1,
             lanes: 1,
+            helpers: None,
             device: "auto".into(),
             warm_up: paceline_engine::Builder::DEFAULT_WARM_UP,
             models: Vec::new(),
+            mismatches: Vec::new(),
             samples: 2048,
             bytes: 256 << 20,
             retries: 4,
@@ -64,7 +72,7 @@ impl Default for Builder {
                 within: Duration::from_secs(10),
             },
         };
-        Builder { options, lanes: None, executable: None }
+        Builder { options, workers: None, lanes: None, executable: None }
     }
 }
 
@@ -78,16 +86,23 @@ impl Builder {
         self
     }
 
-    /// How many processes serve. One unless chosen: more share nothing, so that each takes memory for all weights, and batches are
-    /// smaller; but when one dies, the others are still there.
+    /// How many processes serve. One unless chosen, here or by a [profile](ModelSpec::profile): more share nothing, so that each
+    /// takes memory for all weights, and batches are smaller; but when one dies, the others are still there.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.options.workers = workers;
+        self.workers = Some(workers);
         self
     }
 
-    /// Lanes of each worker's engine. Without a choice, the machine's cores are divided among the workers.
+    /// Lanes of each worker's engine. Without a choice, the lanes of a [profile](ModelSpec::profile) or else the machine's cores are
+    /// divided among the workers.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
+        self
+    }
+
+    /// How many idle lanes of a worker may help one long execution; by default as a [profile](ModelSpec::profile) has it, or all.
+    pub fn helpers(mut self, most: usize) -> Self {
+        self.options.helpers = Some(most);
         self
     }
 
@@ -173,14 +188,39 @@ impl Builder {
     }
 
     /// Starts the workers, and returns when all of them serve.
+    ///
+    /// Only a worker knows whether a [profile](ModelSpec::profile) is of its machine and model. Where it is not, the pool is started
+    /// once more, without that profile; a warning says so, and [`WorkerPool::profile_mismatches`].
     pub fn build(self) -> Result<WorkerPool, BuildError> {
         // Otherwise a program that forgets to become a worker would start processes without end.
         if is_started_as_one() {
             return Err(BuildError::IsWorker);
         }
-        let Builder { mut options, lanes, executable } = self;
+        let pool = WorkerPool::start(self.clone().checked()?)?;
+        let mismatches = pool.profile_mismatches();
+        if mismatches.is_empty() {
+            return Ok(pool);
+        }
+        mismatches.iter().for_each(|mismatch| tracing::warn!("{mismatch}"));
+        let mut again = self;
+        for (model, served) in again.options.models.iter_mut().zip(pool.model_infos()) {
+            model.profile = model.profile.take().filter(|_| served.mismatch.is_none());
+        }
+        drop(pool);
+        again.options.mismatches = mismatches;
+        WorkerPool::start(again.checked()?)
+    }
+
+    /// What was chosen, and what follows from it; or what is out of range.
+    fn checked(self) -> Result<Options, BuildError> {
+        let Builder { mut options, workers, lanes, executable } = self;
+        let tuned = options.models.iter().find_map(|model| model.profile.as_ref()?.chosen());
+        let tuned = tuned.map(|chosen| chosen.configuration);
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        options.lanes = lanes.unwrap_or_else(|| (cores / options.workers.max(1)).max(1));
+        options.workers = workers.or(tuned.map(|tuned| tuned.workers.max(1))).unwrap_or(1);
+        let all_lanes = tuned.map_or(cores, |tuned| tuned.all_lanes());
+        options.lanes = lanes.unwrap_or_else(|| (all_lanes / options.workers.max(1)).max(1));
+        options.helpers = options.helpers.or(tuned.map(|tuned| tuned.helpers));
         options.executable = match executable {
             Some(path) => path,
             None => std::env::current_exe()
@@ -208,6 +248,6 @@ impl Builder {
                 return Err(BuildError::Name { name: name.clone(), times });
             }
         }
-        WorkerPool::start(options)
+        Ok(options)
     }
 }

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use paceline_profile::Mismatch;
+
 use crate::error::BuildError;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::options::{Builder, Options};
-use crate::shared::{Shared, lock};
+use crate::shared::{ModelInfo, Shared, lock};
 use crate::state::{Limits, State};
 use crate::statistics::PoolStatistics;
 use crate::supervisor;
@@ -76,10 +78,21 @@ impl WorkerPool {
         self.running.drain();
     }
 
+    /// Which [profiles](crate::ModelSpec::profile) are not used, because machine or model differ from those that they are of. Nothing
+    /// where they all fit, or there are none.
+    pub fn profile_mismatches(&self) -> Vec<Mismatch> {
+        let now = self.model_infos().iter().filter_map(|model| model.mismatch.clone());
+        self.running.shared.options.mismatches.iter().cloned().chain(now).collect()
+    }
+
+    pub(crate) fn model_infos(&self) -> &[ModelInfo] {
+        self.running.shared.models()
+    }
+
     /// What was counted so far, and how the workers are now.
     pub fn statistics(&self) -> PoolStatistics {
         let shared = &self.running.shared;
-        shared.counters.snapshot(&shared.lock())
+        shared.counters.snapshot(&shared.lock(), shared.options.lanes)
     }
 }
 

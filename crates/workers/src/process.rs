@@ -52,6 +52,7 @@ pub(crate) fn start(
         worker,
         device: options.device.clone(),
         lanes: options.lanes,
+        helpers: options.helpers,
         warm_up,
         slots: layout.slots,
         arena_bytes: layout.arena_bytes,
@@ -91,7 +92,8 @@ pub(crate) fn start(
         let contract = ready
             .contract(&spec.name)
             .ok_or_else(|| failed("its description of a model makes no sense".into()))?;
-        models.push(ModelInfo::new(contract, ready.sample_ns, ready.single_ns));
+        let mismatch = spec.mismatch(ready.seen.as_ref());
+        models.push(ModelInfo::new(contract, ready.sample_ns, ready.single_ns, mismatch));
     }
     if ready.len() != options.models.len() {
         return Err(failed(format!("it serves {} models instead of {}", ready.len(), options.models.len())));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use paceline_engine::remote::{Checked, Contract, Pending};
 use paceline_engine::{Answer, ExecutionError, Inputs, SubmitError};
+use paceline_profile::Mismatch;
 use smallvec::SmallVec;
 
 use crate::clock::{self, NEVER, nanos};
@@ -53,11 +54,18 @@ pub(crate) struct ModelInfo {
     pub(crate) contract: Contract,
     sample_ns: u64,
     single_ns: u64,
+    /// Why its profile is not used.
+    pub(crate) mismatch: Option<Mismatch>,
 }
 
 impl ModelInfo {
-    pub(crate) fn new(contract: Contract, sample_ns: u64, single_ns: u64) -> Self {
-        ModelInfo { contract, sample_ns, single_ns }
+    pub(crate) fn new(
+        contract: Contract,
+        sample_ns: u64,
+        single_ns: u64,
+        mismatch: Option<Mismatch>,
+    ) -> Self {
+        ModelInfo { contract, sample_ns, single_ns, mismatch }
     }
 
     fn cost_ns(&self, samples: usize) -> u64 {

@@ -2,14 +2,15 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use paceline_device::{CompileOptions, Device, Program};
-use paceline_engine::{Late, LoadOptions};
+use paceline_engine::{Late, LoadOptions, MeasuredCost};
 use paceline_graph::Graph;
 use paceline_nn::{Model as Network, StateDict};
+use paceline_profile::{Mismatch, Profile};
 use serde::{Deserialize, Serialize};
+
+use crate::message::Seen;
 
 /// A model that every worker of a pool serves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,11 @@ pub struct ModelSpec {
     pub serve_late: bool,
     /// How long a request may wait for company although a lane is idle.
     pub max_queue_delay: Duration,
+    /// What executions cost, where that is known; workers then need not measure it.
+    #[serde(with = "crate::message::costs")]
+    pub costs: Vec<MeasuredCost>,
+    /// What tuning found out about it. Only used if it is of this model and of the workers' machine.
+    pub profile: Option<Profile>,
 }
 
 /// Where a model comes from.
@@ -66,7 +72,18 @@ impl ModelSpec {
             weight: 1,
             serve_late: false,
             max_queue_delay: Duration::ZERO,
+            costs: Vec::new(),
+            profile: None,
         }
+    }
+
+    /// Starts from what `paceline tune` found out about the model: the largest batch and the costs, and of the first model of a
+    /// pool that has a profile, also the number of workers, their lanes and helpers. What is chosen otherwise goes before it.
+    ///
+    /// A profile of another model or machine is not used; see [`WorkerPool::profile_mismatches`](crate::WorkerPool).
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = Some(profile);
+        self
     }
 
     /// One of the study's models, under its short name, with weights drawn from `seed`.
@@ -75,43 +92,49 @@ impl ModelSpec {
         Self::new(model.clone(), Source::Study { model, seed })
     }
 
-    /// The programs of a source that this crate knows, compiled for `device`.
-    pub fn compile(&self, device: &dyn Device) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
-        let graph = match &self.source {
-            Source::Study { model, seed } => Network::by_name(model)?.graph(*seed)?,
+    /// The graph of a source that this crate knows.
+    pub fn graph(&self) -> Result<Graph, LoadFailure> {
+        match &self.source {
+            Source::Study { model, seed } => Ok(Network::by_name(model)?.graph(*seed)?),
             Source::Weights { model, path } => {
-                Network::by_name(model)?.graph_with(&StateDict::from_safetensors(path)?)?
+                Ok(Network::by_name(model)?.graph_with(&StateDict::from_safetensors(path)?)?)
             }
             Source::Custom { description } => {
-                return Err(format!("this program knows no model '{description}'").into());
+                Err(format!("this program knows no model '{description}'").into())
             }
-        };
-        self.compile_graph(&graph, device)
-    }
-
-    /// The programs of a graph that the caller made of this source, compiled for `device`.
-    pub fn compile_graph(
-        &self,
-        graph: &Graph,
-        device: &dyn Device,
-    ) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
-        let mut options = CompileOptions::default();
-        if let Some(max_batch) = self.max_batch {
-            options.max_batch = max_batch;
         }
-        Ok(vec![device.compile(graph, &options)?])
     }
 
-    pub(crate) fn load_options(&self) -> LoadOptions {
+    /// Why its profile is not used, by what a worker has seen.
+    pub(crate) fn mismatch(&self, seen: Option<&Seen>) -> Option<Mismatch> {
+        let profile = self.profile.as_ref()?;
+        match seen {
+            Some(Seen { machine, model }) => Mismatch::of(profile, machine, model),
+            None => Some(Mismatch::Unchecked { name: self.name.clone() }),
+        }
+    }
+
+    /// Its profile, if it is of what a worker has seen.
+    pub(crate) fn fitting_profile(&self, seen: Option<&Seen>) -> Option<&Profile> {
+        self.profile.as_ref().filter(|_| self.mismatch(seen).is_none())
+    }
+
+    /// How its programs are loaded, where `profile` is of them.
+    pub(crate) fn load_options(&self, profile: Option<&Profile>) -> LoadOptions {
         let late = if self.serve_late { Late::Serve } else { Late::Reject };
-        LoadOptions::new().weight(self.weight).late(late).max_queue_delay(self.max_queue_delay)
+        let options = LoadOptions::new().weight(self.weight).late(late).max_queue_delay(self.max_queue_delay);
+        let chosen = profile.and_then(Profile::chosen).map(|chosen| chosen.configuration.max_batch);
+        let options = self.max_batch.or(chosen).into_iter().fold(options, LoadOptions::max_batch);
+        match profile {
+            Some(profile) if self.costs.is_empty() => options.costs(0, profile.engine_costs()),
+            _ if self.costs.is_empty() => options,
+            _ => options.costs(0, self.costs.iter().copied()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use paceline_device_cpu::CpuDevice;
-
     use super::*;
 
     #[test]
@@ -124,7 +147,7 @@ mod tests {
             (Source::Custom { description: "mine".into() }, "'mine'"),
         ];
         for (source, part) in cases {
-            let error = ModelSpec::new("m", source).compile(&CpuDevice::new()).err().unwrap();
+            let error = ModelSpec::new("m", source).graph().err().unwrap();
             assert!(error.to_string().contains(part), "{error}");
         }
     }

@@ -13,6 +13,8 @@ use crate::state::State;
 pub struct PoolStatistics {
     /// The workers, by number.
     pub workers: Vec<WorkerStatistics>,
+    /// Lanes of each worker's engine.
+    pub lanes: usize,
     /// Requests that wait because no worker takes any.
     pub waiting: usize,
     /// Requests accepted. Each of them has ended in one of the following ways, or is in a worker, or waits.
@@ -98,7 +100,7 @@ impl Counters {
         });
     }
 
-    pub(crate) fn snapshot(&self, state: &State) -> PoolStatistics {
+    pub(crate) fn snapshot(&self, state: &State, lanes: usize) -> PoolStatistics {
         let worker = |worker: usize| {
             let (seat, now) = (&state.seats[worker], state.occupancy(worker));
             WorkerStatistics {
@@ -119,6 +121,7 @@ impl Counters {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         PoolStatistics {
             workers: (0..state.seats.len()).map(worker).collect(),
+            lanes,
             waiting: state.waiting(),
             accepted: get(&self.accepted),
             completed: get(&self.completed),

@@ -6,18 +6,21 @@ mod serve;
 mod tickets;
 mod watch;
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paceline_device::Program;
+use paceline_device::{CompileOptions, Device, Program};
 use paceline_engine::{Builder, Engine, Model};
+use paceline_graph::Graph;
+use paceline_profile::{Machine, ModelPrint, Profile};
 
 use crate::channel::{receive, receive_file, send};
 use crate::layout::Layout;
-use crate::message::{PROTOCOL, Ready, Start, Started, Variant};
+use crate::message::{PROTOCOL, Ready, Seen, Start, Started, Variant};
 use crate::region::Region;
 use crate::spec::{LoadFailure, ModelSpec};
 use crate::wire::Wire;
@@ -59,6 +62,33 @@ pub struct Assignment<'a> {
     pub device: &'a str,
     /// The model to be compiled.
     pub model: &'a ModelSpec,
+    /// What it was compiled for, as far as that is known.
+    seen: RefCell<Option<Seen>>,
+}
+
+impl Assignment<'_> {
+    /// The programs of a source that this crate knows, compiled for `device`.
+    pub fn compile(&self, device: &dyn Device) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
+        self.compile_graph(&self.model.graph()?, device)
+    }
+
+    /// The programs of a graph that the caller made of the model's source, compiled for `device`.
+    pub fn compile_graph(
+        &self,
+        graph: &Graph,
+        device: &dyn Device,
+    ) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
+        let model = ModelPrint::of(&*self.model.name, graph);
+        let seen = Seen { machine: Machine::of(&device.info()), model };
+        let profile = self.model.fitting_profile(Some(&seen));
+        let mut options = CompileOptions::default();
+        if let Some(chosen) = profile.and_then(Profile::chosen) {
+            options.max_batch = options.max_batch.max(chosen.configuration.max_batch);
+        }
+        options.max_batch = self.model.max_batch.unwrap_or(options.max_batch);
+        *self.seen.borrow_mut() = Some(seen);
+        Ok(vec![device.compile(graph, &options)?])
+    }
 }
 
 /// Makes this process a worker if a [`WorkerPool`](crate::WorkerPool) started it as one: then it serves until the pool is gone,
@@ -102,7 +132,7 @@ pub fn run(
     let layout = Layout::new(start.slots, start.arena_bytes)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "impossible bounds"))?;
     let region = Region::open(file, layout.bytes())?;
-    let served = match serve_models(&start, load) {
+    let (served, seen) = match serve_models(&start, load) {
         Ok(served) => served,
         Err(error) => {
             let text = error.to_string();
@@ -110,7 +140,7 @@ pub fn run(
             return Err(WorkerError::Load(text));
         }
     };
-    let ready = served.models.iter().map(ready).collect();
+    let ready = served.models.iter().zip(seen).map(ready).collect();
     send(&socket, &Started::Ready(ready))?;
     tracing::info!(worker = start.worker, models = served.models.len(), "worker serves");
     serve::until_closed(Wire::of_worker(region, layout, socket)?, served);
@@ -128,9 +158,10 @@ struct Served {
 fn serve_models(
     start: &Start,
     load: impl Fn(&Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure>,
-) -> Result<Served, LoadFailure> {
+) -> Result<(Served, Vec<Option<Seen>>), LoadFailure> {
     // What may wait is bounded by the parent.
-    let engine = Builder::default()
+    let builder = start.helpers.into_iter().fold(Builder::default(), Builder::helpers);
+    let engine = builder
         .lanes(start.lanes)
         .queue_samples(usize::MAX)
         .queue_bytes(usize::MAX)
@@ -138,15 +169,18 @@ fn serve_models(
         .warm_up(start.warm_up)
         .build()?;
     let model = |spec: &ModelSpec| {
-        let programs = load(&Assignment { device: &start.device, model: spec })
-            .map_err(|error| format!("model '{}': {error}", spec.name))?;
-        Ok::<_, LoadFailure>(engine.load_with(&*spec.name, programs, spec.load_options())?)
+        let assignment = Assignment { device: &start.device, model: spec, seen: RefCell::default() };
+        let programs = load(&assignment).map_err(|error| format!("model '{}': {error}", spec.name))?;
+        let seen = assignment.seen.into_inner();
+        let options = spec.load_options(spec.fitting_profile(seen.as_ref()));
+        Ok::<_, LoadFailure>((engine.load_with(&*spec.name, programs, options)?, seen))
     };
-    let models = start.models.iter().map(model).collect::<Result<_, _>>()?;
-    Ok(Served { engine, models })
+    let models = start.models.iter().map(model).collect::<Result<Vec<_>, _>>()?;
+    let (models, seen) = models.into_iter().unzip();
+    Ok((Served { engine, models }, seen))
 }
 
-fn ready(model: &Model) -> Ready {
+fn ready((model, seen): (&Model, Option<Seen>)) -> Ready {
     let max_batch = model.max_batch();
     let nanos = |samples| {
         let cost = model.predicted_cost(samples, 0);
@@ -156,5 +190,6 @@ fn ready(model: &Model) -> Ready {
         variants: model.signatures().map(|signature| Variant::of(signature, max_batch)).collect(),
         sample_ns: nanos(max_batch) / max_batch as u64,
         single_ns: nanos(1),
+        seen,
     }
 }

@@ -3,6 +3,9 @@
 //! The surface is of bare executions. What an engine makes of them depends on callers that share the cores, on hand-overs, and on
 //! the batches that form. So it only says what to try; the trials say what is best and what to expect of it. The lanes that an
 //! engine has by default are always among what is tried, so that a recommendation is not worse than none.
+//!
+//! Nor does the surface know of worker processes. Of each number of them the layouts that would be the best in this process are
+//! tried, so that every number that was asked for is.
 
 use std::time::Duration;
 
@@ -11,8 +14,10 @@ use paceline_profile::{Configuration, Use};
 use super::space::{Row, Space};
 use super::surface::Surface;
 
-/// Configurations tried for one use.
+/// Configurations tried for one use, of the first number of workers: as a rule none.
 const MAX_TRIALS: usize = 5;
+/// The same of each further number.
+const MAX_FURTHER: usize = 2;
 /// A batch with this share of the best rate is as good.
 const AS_GOOD: f64 = 0.97;
 /// What has this share of the best rate by the surface may be the best in an engine.
@@ -48,39 +53,57 @@ struct Promise {
     p99: Duration,
 }
 
-/// What to try, the most promising first; at least one.
+/// How many configurations are tried for one use at the most.
+pub(crate) fn most_trials(space: &Space) -> usize {
+    MAX_TRIALS + MAX_FURTHER * (space.workers.len() - 1)
+}
+
+/// What to try; of each number of workers the most promising first, and at least one.
 pub(crate) fn candidates(wish: Wish, space: &Space, surface: &Surface) -> Vec<Plan> {
-    let layouts = layouts(space, surface);
-    let ranked = match wish.purpose {
-        Use::Throughput => throughput(space, surface, &layouts, wish.p99),
-        Use::Streams => streams(space, surface, &layouts, wish.callers),
-        Use::Latency => latency(space, surface),
-    };
     let mut plans: Vec<Plan> = Vec::new();
-    for plan in ranked {
-        let is_new = plans.iter().all(|earlier| earlier.configuration != plan.configuration);
-        if is_new && plans.len() < MAX_TRIALS {
-            plans.push(plan);
+    for (index, &workers) in space.workers.iter().enumerate() {
+        let most = plans.len() + if index == 0 { MAX_TRIALS } else { MAX_FURTHER };
+        let layouts = layouts(space, surface, workers);
+        let ranked = match wish.purpose {
+            Use::Throughput => throughput(space, surface, &layouts, wish.p99),
+            Use::Streams => streams(space, surface, &layouts, wish.callers),
+            Use::Latency => latency(space, surface, workers),
+        };
+        for plan in ranked {
+            let Configuration { lanes, .. } = plan.configuration;
+            let is_alike = |earlier: &Plan| {
+                // Of the few that are tried of a further number, each has lanes of its own.
+                let is_layout = index > 0 && earlier.configuration.lanes == lanes;
+                earlier.configuration == plan.configuration
+                    || (is_layout && earlier.configuration.workers == workers)
+            };
+            if !plans.iter().any(is_alike) && plans.len() < most {
+                plans.push(plan);
+            }
         }
     }
     plans
 }
 
-/// Where lanes are: how many execute at a time, and how that is configured. Of what was measured; if of nothing that may be chosen, the
-/// fewest lanes.
-fn layouts(space: &Space, surface: &Surface) -> Vec<(usize, Configuration)> {
+/// Where the lanes of so many workers are: how many execute at a time, and how that is configured. Of what was measured; if of nothing
+/// that may be chosen, the fewest lanes.
+fn layouts(space: &Space, surface: &Surface, workers: usize) -> Vec<(usize, Configuration)> {
     let helpers = surface.useful_helpers();
-    let mut layouts = Vec::new();
-    for &workers in &space.workers {
-        for &lanes in &space.lanes {
-            let configuration =
-                Configuration { workers, lanes, helpers: helpers.min(lanes - 1), max_batch: 1 };
-            layouts.push((workers.max(1) * lanes, configuration));
-        }
-    }
+    let layout = |&lanes: &usize| {
+        let configuration = Configuration { workers, lanes, helpers: helpers.min(lanes - 1), max_batch: 1 };
+        (configuration.all_lanes(), configuration)
+    };
+    let layouts: Vec<_> = space.lanes.iter().map(layout).collect();
     let is_known = |lanes: usize| surface.best(Row { lanes, threads: 1 }).is_some();
     let known: Vec<_> = layouts.iter().copied().filter(|&(lanes, _)| is_known(lanes)).collect();
     if known.is_empty() { layouts.into_iter().take(1).collect() } else { known }
+}
+
+/// The row of so many lanes, or the one below that is next to it.
+fn row(surface: &Surface, lanes: usize) -> Row {
+    let known = surface.by_lanes().into_iter().map(|(known, _)| known);
+    let near = known.take_while(|&known| known <= lanes).last();
+    Row { lanes: near.unwrap_or(lanes), threads: 1 }
 }
 
 /// Every batch of every layout, with as many in flight that each lane executes a batch and finds one waiting.
@@ -96,7 +119,7 @@ fn throughput(
             let configuration = Configuration { max_batch, ..configuration };
             Promise { plan: Plan { configuration, in_flight: 2 * lanes * max_batch }, rate, p99 }
         };
-        let cells = surface.row(Row { lanes, threads: 1 });
+        let cells = surface.row(row(surface, lanes));
         // A request waits for a batch before its own.
         promises.extend(cells.map(|(point, cell)| of_batch(point.batch, cell.rate(), 2 * cell.p99())));
         if promises.is_empty() {
@@ -110,7 +133,7 @@ fn throughput(
     promises.sort_by(|a, b| b.rate.total_cmp(&a.rate));
     let best = promises[0];
 
-    let layout = |promise: &Promise| (promise.plan.configuration.workers, promise.plan.configuration.lanes);
+    let layout = |promise: &Promise| promise.plan.configuration.lanes;
     let batch = |promise: &Promise| promise.plan.configuration.max_batch;
     // The best of each layout, as they come by rate.
     let mut bests: Vec<Promise> = Vec::new();
@@ -127,8 +150,8 @@ fn throughput(
     };
     let knee = surface.knee_lanes();
     let is_special = |promise: &Promise| {
-        let (workers, lanes) = layout(promise);
-        workers == 0 && (lanes == space.default_lanes || lanes == knee)
+        let lanes = promise.plan.configuration.all_lanes();
+        lanes == space.default_lanes || lanes == knee
     };
     let mut worthy: Vec<Promise> = bests.split_off(1);
     worthy.retain(|promise| is_special(promise) || promise.rate >= MAY_BE_BEST * best.rate);
@@ -160,7 +183,7 @@ fn streams(
         let [of_one, of_many] = [1, largest].map(|most| closed_loop(surface, lanes, most, callers));
         let max_batch = if of_one >= AS_GOOD * of_many { 1 } else { largest };
         ranked.push((grade(of_many.max(of_one)), lanes, plan(configuration, max_batch)));
-        if configuration.workers == 0 && lanes == space.default_lanes {
+        if lanes == space.default_lanes {
             plans.push(plan(configuration, largest));
         }
     }
@@ -184,12 +207,12 @@ fn closed_loop(surface: &Surface, lanes: usize, max_batch: usize, callers: usize
         let near = known.iter().rev().map(|&(lanes, _)| lanes).find(|&lanes| lanes <= busy)?;
         surface.rate(Row { lanes: near, threads: 1 }.at(batch))
     };
-    let sizes = surface.row(Row { lanes, threads: 1 }).map(|(point, _)| point.batch);
+    let sizes = surface.row(row(surface, lanes)).map(|(point, _)| point.batch);
     sizes.filter(|&batch| batch <= share).filter_map(of_batch).fold(0.0, f64::max)
 }
 
 /// The helpers that are worth having, none, and as many as there are; with batches whose company costs a lone caller nothing.
-fn latency(space: &Space, surface: &Surface) -> Vec<Plan> {
+fn latency(space: &Space, surface: &Surface, workers: usize) -> Vec<Plan> {
     let alone = Row { lanes: 1, threads: 1 };
     let time = |batch: usize| surface.cell(alone.at(batch)).map(|cell| cell.time(alone.at(batch)));
     let limit = time(1).map_or(Duration::ZERO, |time| time.mul_f64(FREE));
@@ -198,12 +221,11 @@ fn latency(space: &Space, surface: &Surface) -> Vec<Plan> {
     let most_lanes = *space.lanes.last().unwrap_or(&1);
     let lanes_for =
         |helpers: usize| space.lanes.iter().copied().find(|&lanes| lanes > helpers).unwrap_or(most_lanes);
-    let plan = |workers: usize, helpers: usize| {
+    let plan = |helpers: usize| {
         let lanes = lanes_for(helpers);
         let configuration = Configuration { workers, lanes, helpers: helpers.min(lanes - 1), max_batch };
         Plan { configuration, in_flight: 1 }
     };
     let most = surface.by_threads().last().map_or(0, |&(threads, _)| threads - 1);
-    let helpers = [surface.useful_helpers(), 0, most];
-    space.workers.iter().flat_map(|&workers| helpers.map(|helpers| plan(workers, helpers))).collect()
+    [surface.useful_helpers(), 0, most].map(plan).into()
 }

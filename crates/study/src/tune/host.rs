@@ -1,19 +1,20 @@
-//! Where what is tuned is executed: the seam between choosing and measuring. This process is one host; a pool of worker processes
-//! may be another, and tests have one whose costs are scripted and whose time is virtual.
+//! Where what is tuned is executed: the seam between choosing and measuring. The real host is this process, and worker processes that
+//! it starts; tests have one whose costs are scripted and whose time is virtual.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use paceline_engine::{Callable, Engine, LoadOptions, MeasuredCost, Model};
+use paceline_engine::{Callable, Engine, LoadOptions, MeasuredCost};
 use paceline_profile::{Configuration, Use};
+use paceline_workers::ModelSpec;
 
 use super::space::Point;
 use super::surface::Round;
 use crate::measure::{Bare, Blocking, Clock, Length, Round as Measured, Strip, Tally, drive, keep_in_flight};
 use crate::workload::Workload;
-use crate::{Latencies, StudyError};
+use crate::{Latencies, StudyError, WorkerSetup};
 
 /// Something that executes a workload as it is told, and has a clock.
 pub(crate) trait Host {
@@ -45,21 +46,79 @@ pub(crate) struct Answered {
     pub(crate) times: Latencies,
 }
 
-/// This process.
-pub(crate) struct InProcess<'w> {
+/// Samples that each worker may hold at least, as without a choice.
+const IN_FLIGHT: usize = 2048;
+/// The same in bytes.
+const IN_FLIGHT_BYTES: usize = 256 << 20;
+/// More than a worker can hold is never in flight.
+const MOST_IN_FLIGHT: usize = 1 << 20;
+
+/// This process, and workers.
+pub(crate) struct Machine<'w> {
     workload: &'w Workload,
+    workers: Option<Workers<'w>>,
     default_lanes: usize,
     began: Instant,
 }
 
-impl<'w> InProcess<'w> {
+/// How workers are started.
+#[derive(Clone, Copy)]
+pub(crate) struct Workers<'w> {
+    pub(crate) setup: &'w WorkerSetup,
+    /// Draws the weights of the workload's model, if that is where they are from.
+    pub(crate) seed: u64,
+}
+
+impl<'w> Machine<'w> {
     /// A host that begins now; its engines without a configuration have `default_lanes`.
-    pub(crate) fn new(workload: &'w Workload, default_lanes: usize) -> Self {
-        InProcess { workload, default_lanes, began: Instant::now() }
+    pub(crate) fn new(workload: &'w Workload, workers: Option<Workers<'w>>, default_lanes: usize) -> Self {
+        Machine { workload, workers, default_lanes, began: Instant::now() }
+    }
+
+    /// The model in an engine in this process.
+    fn engine(
+        &self,
+        configured: Option<(Configuration, &[MeasuredCost])>,
+    ) -> Result<Arc<dyn Callable>, StudyError> {
+        let (builder, options) = match configured {
+            None => (Engine::builder().lanes(self.default_lanes), LoadOptions::new()),
+            Some((Configuration { lanes, helpers, max_batch, .. }, costs)) => {
+                let options = LoadOptions::new().costs(0, costs.iter().copied()).max_batch(max_batch);
+                (Engine::builder().lanes(lanes).helpers(helpers), options)
+            }
+        };
+        let programs = [self.workload.program().clone()];
+        Ok(Arc::new(builder.build()?.load_with(self.workload.name(), programs, options)?))
+    }
+
+    /// The model in worker processes.
+    fn pool(
+        &self,
+        Configuration { workers, lanes, helpers, max_batch }: Configuration,
+        costs: &[MeasuredCost],
+    ) -> Result<Arc<dyn Callable>, StudyError> {
+        let Some(Workers { setup, seed }) = self.workers else {
+            return Err(StudyError::NoWorkers { asked: workers });
+        };
+        let name = self.workload.name();
+        let spec = ModelSpec { max_batch: Some(max_batch), costs: costs.to_vec(), ..setup.spec(name, seed) };
+        // Twice as many as there will be in flight for each, as they are not divided evenly; their tensors begin at cache lines.
+        let samples = lanes.saturating_mul(4 * max_batch);
+        let ports = self.workload.signature().inputs.len() + self.workload.signature().outputs.len();
+        let bytes = samples.saturating_mul(self.workload.signature().request_bytes(1) + 64 * ports);
+        let pool = setup
+            .pool(spec)
+            .workers(workers)
+            .lanes(lanes)
+            .helpers(helpers)
+            .in_flight_samples(samples.clamp(IN_FLIGHT, MOST_IN_FLIGHT))
+            .in_flight_bytes(bytes.max(IN_FLIGHT_BYTES))
+            .build()?;
+        Ok(Arc::new(pool.model(name).expect("it was made with this model")))
     }
 }
 
-impl Host for InProcess<'_> {
+impl Host for Machine<'_> {
     fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
@@ -80,34 +139,27 @@ impl Host for InProcess<'_> {
         &self,
         configured: Option<(Configuration, &[MeasuredCost])>,
     ) -> Result<Box<dyn Running + '_>, StudyError> {
-        let (builder, options) = match configured {
-            None => (Engine::builder().lanes(self.default_lanes), LoadOptions::new()),
-            Some((Configuration { workers: 0, lanes, helpers, max_batch }, costs)) => {
-                let options = LoadOptions::new().costs(0, costs.iter().copied()).max_batch(max_batch);
-                (Engine::builder().lanes(lanes).helpers(helpers), options)
-            }
-            Some((Configuration { workers, .. }, _)) => return Err(StudyError::NoWorkers { asked: workers }),
+        let model = match configured {
+            Some((configuration, costs)) if configuration.workers > 0 => self.pool(configuration, costs)?,
+            here => self.engine(here)?,
         };
-        let engine = builder.build()?;
-        let model = engine.load_with(self.workload.name(), [self.workload.program().clone()], options)?;
-        Ok(Box::new(OneEngine { workload: self.workload, model }))
+        Ok(Box::new(Loaded { workload: self.workload, model }))
     }
 }
 
-/// An engine in this process.
-struct OneEngine<'w> {
+/// A model in an engine, or in the engines of workers, which end with it.
+struct Loaded<'w> {
     workload: &'w Workload,
-    model: Model,
+    model: Arc<dyn Callable>,
 }
 
-impl Running for OneEngine<'_> {
+impl Running for Loaded<'_> {
     fn drive(&self, purpose: Use, in_flight: usize, time: Duration) -> Result<Answered, StudyError> {
         let (workload, round) = (self.workload, Measured::first(Length::Time(time)));
         let tally = match purpose {
-            Use::Throughput => keep_in_flight(workload, &self.model, in_flight, round),
+            Use::Throughput => keep_in_flight(workload, &*self.model, in_flight, round),
             Use::Streams | Use::Latency => {
-                let model: Arc<dyn Callable> = Arc::new(self.model.clone());
-                let caller = |index| Blocking::new(workload, Arc::clone(&model), index);
+                let caller = |index| Blocking::new(workload, Arc::clone(&self.model), index);
                 drive(&mut (0..in_flight).map(caller).collect::<Vec<_>>(), round, Clock::Wall)?
             }
         };

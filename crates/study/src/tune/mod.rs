@@ -6,6 +6,9 @@
 //!    `trial`), by turns until they are ranked (`race`). What came out of the best (`choose`) is the **prediction**.
 //! 3. The prediction is checked on an engine that starts from the profile, beside one that knows nothing.
 //!
+//! Where worker processes are asked for, engines in workers are tried beside those in this process, by the same rules. They are
+//! recommended if they are better beyond noise, in the trials and in the check: they take memory for all weights, and copies.
+//!
 //! Every answer is compared, bit for bit, with what the same sample gives alone. All of it keeps within a time, which begins when
 //! the answers are known.
 //!
@@ -34,18 +37,18 @@ use std::time::{Duration, SystemTime};
 
 use paceline_device::Device;
 use paceline_engine::MeasuredCost;
-use paceline_profile::{Machine, ModelPrint, Profile, Recommendation, SCHEMA, Use};
+use paceline_profile::{Machine, ModelPrint, Profile, Recommendation, SCHEMA, Tried, Use};
 
 use self::candidates::{Plan, Wish, candidates};
-use self::choose::{Outcome, choose};
-use self::host::{Host, InProcess};
+use self::choose::{Outcome, choose, choose_in_process, is_advantage};
+use self::host::{Host, Workers};
 use self::knee::knee;
-use self::remarks::{DEFAULT, disturbance, findings, reason};
+use self::remarks::{DEFAULT, IN_PROCESS, disturbance, findings, reason};
 use self::space::{Point, Row, Space};
 use self::surface::Surface;
 use self::trial::{Record, Trial};
 use crate::estimate::median;
-use crate::{Noise, StudyError, Subject, Watch};
+use crate::{Noise, StudyError, Subject, Watch, WorkerSetup};
 
 pub use self::report::{PROMISED, markdown};
 pub use self::space::Axes;
@@ -56,8 +59,8 @@ const SURFACE: f64 = 0.35;
 const TRIALS: f64 = 0.8;
 /// Rounds of the surface in the whole time.
 const SURFACE_ROUNDS: u32 = 800;
-/// Rounds of trials in the whole time.
-const TRIAL_ROUNDS: u32 = 250;
+/// Rounds of trials in the whole time, for each configuration that may be tried for a use.
+const TRIAL_ROUNDS: u32 = 50;
 
 /// What is tuned for.
 #[derive(Clone, Debug)]
@@ -120,20 +123,24 @@ struct Contest {
     trials: Vec<Trial>,
     /// The index of the one that is recommended.
     chosen: usize,
+    /// The same of those in this process, where there are any.
+    in_process: Option<usize>,
     is_ranked: bool,
 }
 
 impl Tuning {
-    /// Tunes a model on a device, with samples drawn from `seed`.
+    /// Tunes a model on a device, with samples drawn from `seed`. Worker processes can be tried where it is said how they are started.
     pub fn run(
         &self,
         device: &dyn Device,
+        workers: Option<&WorkerSetup>,
         subject: &Subject,
         seed: u64,
         origin: Origin,
         observer: &mut dyn FnMut(Step),
     ) -> Result<Profile, StudyError> {
-        if let Some(&asked) = self.axes.workers.iter().flatten().find(|&&workers| workers > 0) {
+        let asked = self.axes.workers.iter().flatten().copied().find(|&workers| workers > 0);
+        if let (Some(asked), None) = (asked, workers) {
             return Err(StudyError::NoWorkers { asked });
         }
         let name = subject.model.name();
@@ -142,7 +149,8 @@ impl Tuning {
         let workload = subject.workload(device, seed, self.axes.max_batch())?;
         let space = self.axes.space(&info, &**workload.program());
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let host = InProcess::new(&workload, info.default_lanes.max(1));
+        let workers = workers.map(|setup| Workers { setup, seed });
+        let host = host::Machine::new(&workload, workers, info.default_lanes.max(1));
         let watch = Watch::begin();
         let Found { surface, recommendations, mut notes } = self.find(&host, &space, observer)?;
         // First: it explains the others.
@@ -191,11 +199,12 @@ impl Tuning {
         let mut recommendations = Vec::new();
         let shares = self.shares(host.elapsed(), self.time);
         for (contest, (_, until)) in contests.iter().zip(shares) {
-            let Some(trial) = contest.trials.get(contest.chosen) else { continue };
-            tell(Doing::Checking(contest.purpose), trial.plan.configuration.to_string());
-            let recommendation = self.check(host, space, &surface, &costs, contest, trial, until)?;
-            notes.extend(findings(&recommendation));
-            recommendations.push(recommendation);
+            let chosen = contest.trials.get(contest.chosen).map(|trial| trial.plan.configuration.to_string());
+            tell(Doing::Checking(contest.purpose), chosen.unwrap_or_default());
+            if let Some(recommendation) = self.check(host, space, &surface, &costs, contest, until)? {
+                notes.extend(findings(&recommendation));
+                recommendations.push(recommendation);
+            }
         }
         Ok(Found { surface, recommendations, notes })
     }
@@ -215,12 +224,14 @@ impl Tuning {
         let choose = |outcomes: &[Outcome]| choose(outcomes, self.p99);
         let each = &mut |plan: &Plan| tell(Doing::Trials(purpose), plan.configuration.to_string());
         let costs = surface.engine_costs();
-        let trials = trial::race(host, purpose, &plans, &costs, &choose, self.trial_round(), until, each)?;
+        let round = self.trial_round(space);
+        let trials = trial::race(host, purpose, &plans, &costs, &choose, round, until, each)?;
         let outcomes: Vec<Outcome> = trials.iter().filter_map(Trial::outcome).collect();
         let is_ranked = trials.len() == plans.len()
             && outcomes.iter().all(|outcome| outcome.score.rounds >= race::ENOUGH);
         let chosen = choose(&outcomes).unwrap_or_default();
-        Ok(Contest { purpose, trials, chosen, is_ranked })
+        let in_process = choose_in_process(&outcomes, self.p99);
+        Ok(Contest { purpose, trials, chosen, in_process, is_ranked })
     }
 
     /// Runs what was chosen beside an engine that knows nothing.
@@ -231,25 +242,40 @@ impl Tuning {
         surface: &Surface,
         costs: &[MeasuredCost],
         contest: &Contest,
-        trial: &Trial,
         until: Duration,
-    ) -> Result<Recommendation, StudyError> {
-        let (purpose, round) = (contest.purpose, self.trial_round());
-        let checked = trial::check(host, purpose, &trial.plan, costs, round, until)?;
-        if !self.is_default_better(space, &trial.plan, &checked) {
-            let reason = reason(surface, purpose, &contest.trials, contest.chosen);
-            return Ok(self.recommendation(purpose, trial, reason, &checked));
+    ) -> Result<Option<Recommendation>, StudyError> {
+        let Some(mut trial) = contest.trials.get(contest.chosen) else { return Ok(None) };
+        let (purpose, round) = (contest.purpose, self.trial_round(space));
+        let check =
+            |trial: &Trial, until: Duration| trial::check(host, purpose, &trial.plan, costs, round, until);
+        let half = || host.elapsed() + self.time.saturating_sub(host.elapsed()) / 2;
+        let mut checked = check(trial, until)?;
+        let mut why = None;
+        if trial.plan.configuration.workers > 0
+            && let Some(here) = contest.in_process.and_then(|index| contest.trials.get(index))
+            && here.outcome().is_some_and(|outcome| outcome.keeps(self.p99))
+            && !is_advantage(&checked.0.over(&checked.1))
+        {
+            (trial, why) = (here, Some(IN_PROCESS));
+            checked = check(trial, half())?;
         }
         // Something disturbed the trials. What an engine does by itself has just been measured.
-        let plan = Plan { configuration: space.default_configuration(), ..trial.plan };
-        let trial = Trial { plan, record: checked.1 };
-        let until = host.elapsed() + self.time.saturating_sub(host.elapsed()) / 2;
-        let checked = trial::check(host, purpose, &trial.plan, costs, round, until)?;
-        Ok(self.recommendation(purpose, &trial, DEFAULT.into(), &checked))
+        let default = Plan { configuration: space.default_configuration(), ..trial.plan };
+        let default = Trial { plan: default, record: checked.1.clone() };
+        if self.is_default_better(space, &trial.plan, &checked) {
+            (trial, why) = (&default, Some(DEFAULT));
+            checked = check(trial, half())?;
+        }
+        let reason = match why {
+            Some(why) => why.into(),
+            None => reason(surface, purpose, &contest.trials, contest.chosen),
+        };
+        Ok(Some(self.recommendation(contest, trial, reason, &checked)))
     }
 
-    fn trial_round(&self) -> Duration {
-        (self.time / TRIAL_ROUNDS).clamp(Duration::from_millis(5), Duration::from_millis(500))
+    fn trial_round(&self, space: &Space) -> Duration {
+        let rounds = TRIAL_ROUNDS.saturating_mul(candidates::most_trials(space) as u32);
+        (self.time / rounds).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
 
     fn measure_surface(
@@ -287,11 +313,14 @@ impl Tuning {
     /// Whether what an engine does by itself is better than a recommendation beside it, by more than its lanes and an uncertain
     /// measurement are worth, and may be chosen.
     fn is_default_better(&self, space: &Space, plan: &Plan, (this, default): &(Record, Record)) -> bool {
-        let Axes { batches: None, lanes: None, threads: None, .. } = &self.axes else { return false };
+        let Axes { batches: None, lanes: None, threads: None, workers } = &self.axes else { return false };
+        if workers.as_ref().is_some_and(|workers| !workers.contains(&0)) {
+            return false;
+        }
         let keeps_bound = self.p99.is_none_or(|bound| default.figures().p99_us <= bound.as_secs_f64() * 1e6);
         let gains = default.over(this);
         let gain = median(&gains);
-        let lanes = plan.configuration.workers.max(1) * plan.configuration.lanes;
+        let lanes = plan.configuration.all_lanes();
         let is_worth_it = match space.default_lanes > lanes {
             true => knee(&[(lanes, 1.0), (space.default_lanes, gain)]) > lanes,
             false => gain >= 1.0 + knee::WORTHWHILE,
@@ -304,7 +333,7 @@ impl Tuning {
 
     fn recommendation(
         &self,
-        purpose: Use,
+        contest: &Contest,
         trial: &Trial,
         reason: String,
         (measured, unconfigured): &(Record, Record),
@@ -312,15 +341,16 @@ impl Tuning {
         let predicted = trial.record.figures();
         let keeps = |bound: Duration| predicted.p99_us <= bound.as_secs_f64() * 1e6;
         Recommendation {
-            purpose,
+            purpose: contest.purpose,
             configuration: trial.plan.configuration,
             in_flight: trial.plan.in_flight,
             predicted,
-            uncertainty: trial.record.rate().map_or(f64::MAX, |rate| rate.spread()),
+            uncertainty: trial.record.uncertainty(),
             measured: Some(measured.figures()),
             unconfigured: Some(unconfigured.figures()),
             keeps_bound: self.p99.map(keeps),
             reason,
+            tried: contest.trials.iter().take(Tried::MOST).map(Trial::tried).collect(),
         }
     }
 }

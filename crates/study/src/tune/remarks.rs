@@ -12,6 +12,10 @@ use crate::Noise;
 /// Why the default is recommended.
 pub(crate) const DEFAULT: &str = "the default: what was best in the trials gave less beside it";
 
+/// Why workers are not recommended although they were best in the trials.
+pub(crate) const IN_PROCESS: &str =
+    "the best in this process: workers were better in the trials, and no longer when that was checked";
+
 /// What other work there was.
 pub(crate) fn disturbance(noise: Noise) -> String {
     format!(
@@ -23,6 +27,23 @@ pub(crate) fn disturbance(noise: Noise) -> String {
 
 /// Why a configuration is recommended, by what was measured.
 pub(crate) fn reason(surface: &Surface, purpose: Use, trials: &[Trial], chosen: usize) -> String {
+    let beside = beside(trials, chosen).map(|beside| format!("; {beside}")).unwrap_or_default();
+    alone(surface, purpose, trials, chosen) + &beside
+}
+
+/// The best of the other kind beside what is recommended: of workers where that is in this process, or the other way about.
+fn beside(trials: &[Trial], chosen: usize) -> Option<String> {
+    let has_workers = |trial: &&Trial| trial.plan.configuration.workers > 0;
+    let recommended = &trials[chosen];
+    let others = trials.iter().filter(|trial| has_workers(trial) != has_workers(&recommended));
+    let score = |trial: &&Trial| trial.record.score().map_or(0.0, |score| score.median);
+    let other = others.max_by(|a, b| score(a).total_cmp(&score(b)))?;
+    let times = score(&other) / score(&recommended).max(f64::MIN_POSITIVE);
+    let kind = if has_workers(&other) { "with workers" } else { "in this process" };
+    Some(format!("the best {kind} ({}) is {times:.2} times as good", other.plan.configuration))
+}
+
+fn alone(surface: &Surface, purpose: Use, trials: &[Trial], chosen: usize) -> String {
     let lone = surface.rate(Row { lanes: 1, threads: 1 }.at(1)).unwrap_or_default();
     let figures = trials[chosen].record.figures();
     let others = trials.len() - 1;
@@ -45,6 +66,11 @@ pub(crate) fn reason(surface: &Surface, purpose: Use, trials: &[Trial], chosen: 
 pub(crate) fn findings(recommendation: &Recommendation) -> Vec<String> {
     let Recommendation { purpose, predicted, measured, unconfigured, keeps_bound, .. } = recommendation;
     let mut notes = Vec::new();
+    if recommendation.configuration.workers > 0 {
+        notes.push(format!(
+            "{purpose}: an engine inside a process cannot start workers; a WorkerPool starts them from this profile."
+        ));
+    }
     if *keeps_bound == Some(false) {
         notes.push(format!(
             "{purpose}: nothing that was tried keeps the bound on the 99th percentile; this is nearest."

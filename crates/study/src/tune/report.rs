@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use paceline_profile::{CostRow, Figures, Profile, Recommendation};
+use paceline_profile::{Configuration, CostRow, Figures, Profile, Recommendation, Tried};
 
 use crate::report::table::{Table, count, number, percent};
 
@@ -35,9 +35,16 @@ fn write_all(profile: &Profile, out: &mut String) -> std::fmt::Result {
     writeln!(out, "## Predicted and measured\n\n{}", predictions(profile))?;
     writeln!(
         out,
-        "Predicted: as it came out while configurations were compared. Measured: afterwards, on an engine started from this \
-         profile. Unconfigured: an engine with default lanes that measures costs itself, under the same load.\n"
+        "Predicted: as it came out while configurations were compared. Measured: afterwards, on an engine, or workers, started \
+         from this profile. Unconfigured: an engine in the callers' process with default lanes that measures costs itself, under the same load.\n"
     )?;
+    if profile.recommendations.iter().any(|recommendation| !recommendation.tried.is_empty()) {
+        writeln!(out, "## Tried\n\n{}", tried(profile))?;
+        writeln!(
+            out,
+            "Zero workers: in the process of the callers. `lanes` and `helpers` are of each worker.\n"
+        )?;
+    }
     writeln!(out, "## Costs\n\n{}", costs(&profile.costs))?;
     writeln!(
         out,
@@ -52,15 +59,42 @@ fn recommendations(profile: &Profile) -> Table {
         Table::new(["use", ">workers", ">lanes", ">helpers", ">largest batch", ">in flight", "why"]);
     for recommendation in &profile.recommendations {
         let Recommendation { purpose, configuration, in_flight, reason, .. } = recommendation;
-        let numbers = [
-            configuration.workers,
-            configuration.lanes,
-            configuration.helpers,
-            configuration.max_batch,
-            *in_flight,
-        ];
-        let numbers = numbers.into_iter().map(|value| count(value as u64));
+        let numbers = numbers(configuration, *in_flight);
         table.push(std::iter::once(purpose.to_string()).chain(numbers).chain([reason.clone()]));
+    }
+    table
+}
+
+fn numbers(configuration: &Configuration, in_flight: usize) -> [String; 5] {
+    let &Configuration { workers, lanes, helpers, max_batch } = configuration;
+    [workers, lanes, helpers, max_batch, in_flight].map(|value| count(value as u64))
+}
+
+/// What the recommendations were compared with.
+fn tried(profile: &Profile) -> Table {
+    let mut table = Table::new([
+        "use",
+        ">workers",
+        ">lanes",
+        ">helpers",
+        ">largest batch",
+        ">in flight",
+        ">samples/s",
+        ">+-",
+        ">mean us",
+        ">p99 us",
+    ]);
+    for recommendation in &profile.recommendations {
+        for Tried { configuration, in_flight, figures, uncertainty } in &recommendation.tried {
+            let numbers = numbers(configuration, *in_flight);
+            let uncertainty = match *uncertainty {
+                f64::MAX => "-".into(),
+                uncertainty => format!("{:.1} %", uncertainty * 100.0),
+            };
+            let [rate, mean, p99] = [figures.samples_per_s, figures.mean_us, figures.p99_us].map(number);
+            let figures = [rate, uncertainty, mean, p99];
+            table.push(std::iter::once(recommendation.purpose.to_string()).chain(numbers).chain(figures));
+        }
     }
     table
 }

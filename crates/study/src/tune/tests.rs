@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::host::{Answered, Running};
+use super::host::{Answered, Host, Running};
 use super::surface::Round;
 use super::*;
 use crate::Latencies;
@@ -27,6 +27,10 @@ struct Synthetic<'s> {
     /// What a request costs a lane beside its execution.
     request_us: f64,
     noise: f64,
+    /// How often as long an execution takes in a worker.
+    in_worker: Cell<f64>,
+    /// What a worker takes to start.
+    start: Cell<Duration>,
     /// Whether other work leaves one core.
     is_disturbed: Cell<bool>,
     random: RefCell<ChaCha8Rng>,
@@ -41,6 +45,8 @@ impl<'s> Synthetic<'s> {
             cost_us,
             request_us,
             noise,
+            in_worker: Cell::new(1.0),
+            start: Cell::default(),
             is_disturbed: Cell::new(false),
             random: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
             now: Cell::default(),
@@ -64,19 +70,24 @@ impl<'s> Synthetic<'s> {
             times.record(Duration::from_secs_f64(in_flight / samples * execution_us * slow / 1e6));
         }
         let took = time.mul_f64(1.2).max(Duration::from_secs_f64(3.0 * execution_us * slow / 1e6));
-        self.now.set(self.now.get() + took);
-        self.longest.set(self.longest.get().max(took));
+        self.pass(took);
         Answered { samples_per_s, times }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.now.set(self.now.get() + time);
+        self.longest.set(self.longest.get().max(time));
     }
 
     /// What a closed loop gives: microseconds of the lanes' turns, and samples in each.
     fn closed_loop(&self, configuration: Configuration, in_flight: usize) -> (f64, f64) {
-        let Configuration { workers, lanes, helpers, max_batch } = configuration;
-        let lanes = workers.max(1) * lanes;
+        let Configuration { workers, helpers, max_batch, .. } = configuration;
+        let lanes = configuration.all_lanes();
         let batch = in_flight.div_ceil(lanes + 1).clamp(1, max_batch);
         let busy = lanes.min(in_flight.div_ceil(batch));
-        let threads = if busy == 1 { 1 + helpers.min(lanes - 1) } else { 1 };
-        let execution = self.cost_us(Point { lanes: busy, threads, batch });
+        let threads = if busy == 1 { 1 + helpers.min(configuration.lanes - 1) } else { 1 };
+        let times = if workers > 0 { self.in_worker.get() } else { 1.0 };
+        let execution = times * self.cost_us(Point { lanes: busy, threads, batch });
         (execution + self.request_us * batch as f64, (busy * batch) as f64)
     }
 
@@ -103,6 +114,9 @@ impl Host for Synthetic<'_> {
         configured: Option<(Configuration, &[MeasuredCost])>,
     ) -> Result<Box<dyn Running + '_>, StudyError> {
         let default = Configuration { workers: 0, lanes: CORES, helpers: CORES - 1, max_batch: 256 };
+        if let Some((Configuration { workers, .. }, _)) = configured {
+            self.pass(self.start.get() * workers as u32);
+        }
         Ok(Box::new(Started(self, configured.map_or(default, |(configuration, _)| configuration))))
     }
 }
@@ -123,6 +137,12 @@ fn space() -> Space {
         DeviceInfo { id: "fake".into(), name: "fake".into(), isa: "none".into(), default_lanes: CORES };
     let program = FakeProgram::new(rows(2));
     Space { threads: vec![1, 2, 4], ..Axes::default().space(&info, &program) }
+}
+
+fn with_workers(workers: &[usize], seconds: f64) -> (Tuning, Space) {
+    let tuning = tuning(seconds);
+    let axes = Axes { workers: Some(workers.to_vec()), ..tuning.axes.clone() };
+    (Tuning { axes, ..tuning }, Space { workers: workers.to_vec(), ..space() })
 }
 
 fn tuning(seconds: f64) -> Tuning {
@@ -255,6 +275,103 @@ fn what_was_chosen_while_other_work_disturbed_gives_way_to_the_default() {
 }
 
 #[test]
+fn workers_are_tried_and_recommended_if_they_are_better_beyond_noise() {
+    let cost = machine(100.0, 50.0, 4.0, 0.5);
+    for (in_worker, noise, in_process) in
+        [(1.5, 0.0, true), (1.0, 0.0, true), (0.98, 0.0, true), (0.97, 0.3, true), (0.7, 0.02, false)]
+    {
+        let host = Synthetic::new(&cost, 1.0, noise, 6);
+        host.in_worker.set(in_worker);
+        let (tuning, space) = with_workers(&[0, 1, 2, 4], 20.0);
+        let found = tuning.find(&host, &space, &mut |_| {}).unwrap();
+        for purpose in Use::ALL {
+            let recommendation = of(&found, purpose);
+            let Recommendation { configuration, tried, predicted, reason, .. } = recommendation;
+            assert_eq!(configuration.workers == 0, in_process, "{in_worker}: {recommendation:?}");
+            for workers in [0, 1, 2, 4] {
+                let of_them = || tried.iter().filter(|tried| tried.configuration.workers == workers);
+                let most = if workers == 0 { 5 } else { 2 };
+                assert!((1..=most).contains(&of_them().count()), "{workers} workers: {tried:?}");
+                assert!(of_them().all(|tried| tried.figures.samples_per_s > 0.0));
+                let mut lanes: Vec<usize> = of_them().map(|tried| tried.configuration.lanes).collect();
+                lanes.dedup();
+                assert!(workers == 0 || lanes.len() == of_them().count(), "{workers} workers: {tried:?}");
+            }
+            let other = if in_process { "the best with workers (" } else { "the best in this process (" };
+            assert!(reason.contains(other), "{reason}");
+            let measured = recommendation.measured.unwrap();
+            let off = predicted.samples_per_s / measured.samples_per_s - 1.0;
+            assert!(off.abs() <= noise + 1e-9, "{purpose}: {off}");
+            let is_told = found
+                .notes
+                .iter()
+                .any(|note| note.starts_with(purpose.name()) && note.contains("WorkerPool"));
+            assert_eq!(is_told, !in_process, "{:?}", found.notes);
+        }
+    }
+}
+
+#[test]
+fn workers_alone_are_tried_where_only_they_are_asked_for() {
+    let cost = machine(100.0, 50.0, 4.0, 0.5);
+    let host = Synthetic::new(&cost, 1.0, 0.0, 7);
+    host.in_worker.set(2.0);
+    // Three: of a total that the surface does not have.
+    let (tuning, space) = with_workers(&[3], 20.0);
+    let found = tuning.find(&host, &space, &mut |_| {}).unwrap();
+    for recommendation in &found.recommendations {
+        assert_eq!(recommendation.configuration.workers, 3, "{recommendation:?}");
+        assert!(recommendation.tried.iter().all(|tried| tried.configuration.workers == 3));
+    }
+    assert!(of(&found, Use::Throughput).configuration.max_batch > 1);
+}
+
+#[test]
+fn an_advantage_of_workers_that_is_gone_when_it_is_checked_is_none() {
+    let cost = machine(100.0, 50.0, 4.0, 0.5);
+    let host = Synthetic::new(&cost, 1.0, 0.01, 8);
+    host.in_worker.set(0.7);
+    let (tuning, space) = with_workers(&[0, 2], 20.0);
+    let observer = &mut |step: Step| {
+        if matches!(step.doing, Doing::Checking(_)) {
+            host.in_worker.set(1.0);
+        }
+    };
+    let found = tuning.find(&host, &space, observer).unwrap();
+    for recommendation in &found.recommendations {
+        let Recommendation { configuration, reason, measured, .. } = recommendation;
+        assert_eq!((configuration.workers, reason.as_str()), (0, IN_PROCESS));
+        assert!(measured.is_some());
+    }
+}
+
+#[test]
+fn only_workers_that_keep_the_bound_are_recommended_for_it() {
+    let cost = machine(1000.0, 50.0, 4.0, 0.0);
+    for (in_worker, workers) in [(0.5, 2), (0.99, 0)] {
+        let host = Synthetic::new(&cost, 1.0, 0.0, 9);
+        host.in_worker.set(in_worker);
+        let (tuning, space) = with_workers(&[0, 2], 20.0);
+        let found = Tuning { p99: Some(Duration::from_micros(1_045)), ..tuning };
+        let found = found.find(&host, &space, &mut |_| {}).unwrap();
+        assert_eq!(of(&found, Use::Latency).configuration.workers, workers, "{in_worker}");
+    }
+}
+
+#[test]
+fn workers_that_are_slow_to_start_do_not_take_more_than_the_time() {
+    let cost = machine(100.0, 50.0, 4.0, 0.5);
+    let host = Synthetic::new(&cost, 1.0, 0.0, 10);
+    host.start.set(Duration::from_secs(1));
+    let (tuning, space) = with_workers(&[0, 1, 2, 4, 8], 20.0);
+    let found = tuning.find(&host, &space, &mut |_| {}).unwrap();
+    // Of each use at least the first worker, and its start in the check.
+    let slack = 4 * host.longest.get();
+    assert!(host.elapsed() <= Duration::from_secs(20) + slack, "{:?}", host.elapsed());
+    assert!(found.notes.iter().any(|note| note.contains("not enough time to rank")), "{:?}", found.notes);
+}
+
+#[test]
 fn what_is_told_of_a_recommendation() {
     let figures = |samples_per_s, p99_us| Figures { samples_per_s, p99_us, ..Figures::default() };
     let recommendation = |measured, unconfigured| Recommendation {
@@ -267,6 +384,7 @@ fn what_is_told_of_a_recommendation() {
         unconfigured: Some(unconfigured),
         keeps_bound: None,
         reason: String::new(),
+        tried: Vec::new(),
     };
     let cases = [
         (figures(100.0, 50.0), figures(90.0, 50.0), None),
@@ -359,7 +477,7 @@ fn fake(program: FakeProgram) -> Result<Found, StudyError> {
     let info = DeviceInfo { id: "fake".into(), name: "fake".into(), isa: "none".into(), default_lanes: 2 };
     let space = axes.space(&info, &**workload.program());
     let tuning = Tuning { axes, ..tuning(3.0) };
-    tuning.find(&InProcess::new(&workload, 2), &space, &mut |_| {})
+    tuning.find(&host::Machine::new(&workload, None, 2), &space, &mut |_| {})
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paceline_engine::MeasuredCost;
-use paceline_profile::{Figures, Use};
+use paceline_profile::{Figures, Tried, Use};
 
 use super::candidates::Plan;
 use super::choose::Outcome;
@@ -68,20 +68,36 @@ impl Record {
         self.scores.iter().zip(&other.scores).map(|(this, other)| this / other).collect()
     }
 
+    /// How uncertain the rate is, as a profile has it.
+    pub(crate) fn uncertainty(&self) -> f64 {
+        self.rate().map_or(f64::MAX, |rate| rate.spread())
+    }
+
     /// How sure the rate is.
-    pub(crate) fn rate(&self) -> Option<Estimate> {
+    fn rate(&self) -> Option<Estimate> {
         Estimate::of(&self.rates)
     }
 }
 
 impl Trial {
+    /// As a profile has it.
+    pub(crate) fn tried(&self) -> Tried {
+        Tried {
+            configuration: self.plan.configuration,
+            in_flight: self.plan.in_flight,
+            figures: self.record.figures(),
+            uncertainty: self.record.uncertainty(),
+        }
+    }
+
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         let p99 = Duration::from_secs_f64(self.record.figures().p99_us / 1e6);
         Some(Outcome { configuration: self.plan.configuration, score: self.record.score()?, p99 })
     }
 }
 
-/// Tries the plans by turns, until they are ranked or it is `until`: the first in any case, the others if there is time. The one that
+/// Tries the plans by turns, until they are ranked or it is `until`: the first in any case, the others if there is time, which workers
+/// also need to start. The one that
 /// `choose` picks is measured further, for what is predicted of it. `each` is told before each round.
 pub(crate) fn race(
     host: &dyn Host,
@@ -94,12 +110,19 @@ pub(crate) fn race(
     each: &mut dyn FnMut(&Plan),
 ) -> Result<Vec<Trial>, StudyError> {
     let mut trials: Vec<(Box<dyn Running + '_>, Trial, Duration)> = Vec::new();
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut start_of_worker) = (Duration::ZERO, Duration::ZERO);
     for &plan in plans {
-        if !trials.is_empty() && host.elapsed() + slowest > until {
+        let workers = plan.configuration.workers as u32;
+        let expected = slowest + start_of_worker.saturating_mul(workers);
+        if !trials.is_empty() && host.elapsed() + expected > until {
             break;
         }
+        let before = host.elapsed();
         let running = host.start(Some((plan.configuration, costs)))?;
+        if workers > 0 {
+            let took = host.elapsed().saturating_sub(before);
+            start_of_worker = start_of_worker.max(took / workers);
+        }
         let mut trial = (running, Trial { plan, record: Record::default() }, Duration::ZERO);
         each(&plan);
         round(host, purpose, time, &mut trial)?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use paceline_device::Program;
+use paceline_device::{CompileOptions, Device, Program};
 use paceline_device_cpu::CpuDevice;
 use paceline_engine::Engine;
 use paceline_graph::Tensor;
@@ -93,15 +93,15 @@ fn main() -> Result<ExitCode> {
 }
 
 fn load(assignment: &Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
-    assignment.model.compile(&CpuDevice::new())
+    assignment.compile(&CpuDevice::new())
 }
 
 /// An engine in this process with the same models.
 fn engine(lanes: usize, specs: &[ModelSpec]) -> Result<Engine> {
     let engine = Engine::builder().lanes(lanes).build()?;
     for spec in specs {
-        let programs = spec.compile(&CpuDevice::new()).map_err(|error| anyhow::anyhow!(error))?;
-        engine.load_with(&*spec.name, programs, Default::default())?;
+        let graph = spec.graph().map_err(|error| anyhow::anyhow!(error))?;
+        engine.load(&*spec.name, CpuDevice::new().compile(&graph, &CompileOptions::default())?)?;
     }
     Ok(engine)
 }

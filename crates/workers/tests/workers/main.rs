@@ -1,6 +1,7 @@
 //! Pools of real processes. The workers' executable is this one.
 
 mod crashes;
+mod profile;
 mod scripted;
 mod serving;
 mod supervision;
@@ -21,7 +22,8 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Two cores are shared by the workers of one test already.
     arguments.test_threads.get_or_insert(1);
-    let trials = [serving::TRIALS, supervision::TRIALS, crashes::TRIALS, system::TRIALS].concat();
+    let trials =
+        [serving::TRIALS, profile::TRIALS, supervision::TRIALS, crashes::TRIALS, system::TRIALS].concat();
     let trials = trials.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

@@ -40,7 +40,7 @@ pub fn expected(x: f32) -> f32 {
 /// and makes one.
 pub fn load(assignment: &Assignment<'_>) -> Result<Vec<Arc<dyn Program>>, LoadFailure> {
     let Source::Custom { description } = &assignment.model.source else {
-        return assignment.model.compile(&paceline_device_cpu::CpuDevice::new());
+        return assignment.compile(&paceline_device_cpu::CpuDevice::new());
     };
     match description.split_once(' ') {
         None if description == "scripted" => {}

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use paceline_device::{CompileOptions, Device};
 use paceline_device_cpu::CpuDevice;
 use paceline_engine::{Callable, Engine, ExecutionError, InferError, InputError, Request, SubmitError};
 use paceline_graph::{DType, Tensor};
@@ -42,9 +43,8 @@ fn as_in_process() {
     let pool = builder.warm_up(Duration::from_millis(1)).build().unwrap();
     let engine = Engine::builder().lanes(1).warm_up(Duration::ZERO).build().unwrap();
     for spec in &specs {
-        let here = engine
-            .load_with(&*spec.name, spec.compile(&CpuDevice::new()).unwrap(), Default::default())
-            .unwrap();
+        let program = CpuDevice::new().compile(&spec.graph().unwrap(), &CompileOptions::default()).unwrap();
+        let here = engine.load(&*spec.name, program).unwrap();
         let there = pool.model(&spec.name).unwrap();
         assert_eq!(here.signature(), there.signature());
         assert_eq!(here.max_batch(), there.max_batch());
