@@ -1,8 +1,10 @@
 //! Tests with a worker that writes what no worker writes. It is played by the test, on the other side of real shared memory.
 
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use paceline_device::Signature;
@@ -249,4 +251,28 @@ fn what_a_dead_worker_had_not_taken_is_no_suspect() {
     assert!(Arc::ptr_eq(&fallen[0].job, &taken_out));
     let state = scene.shared.lock();
     assert_eq!((state.waiting(), state.occupancy(0).suspects, state.outstanding), (1, 0, 1));
+}
+
+#[test]
+fn a_task_that_is_dropped_may_look_at_its_request() {
+    struct Curious(Arc<Job>);
+    impl Wake for Curious {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            self.0.is_answered();
+        }
+    }
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let job = Scene::new().submit();
+        for _ in 0..2 {
+            let waker = Waker::from(Arc::new(Curious(Arc::clone(&job))));
+            assert!(job.poll(&Context::from_waker(&waker)).is_pending());
+        }
+        assert!(job.wait_timeout(Duration::ZERO).is_none());
+        done.send(()).unwrap();
+    });
+    assert!(is_done.recv_timeout(Duration::from_secs(20)).is_ok(), "a lock was held");
 }

@@ -128,23 +128,27 @@ impl Job {
         slot.waiter.take()
     }
 
-    fn take_or_wait(&self, waiter: impl FnOnce() -> Option<Waiter>) -> Option<Answer> {
+    /// Takes the answer; if there is none, sets the waiter that `waiter` makes of the one before. That one may be a user's, whose
+    /// code runs when it is dropped: not under the lock.
+    fn take_or_wait(&self, waiter: impl FnOnce(&Option<Waiter>) -> Option<Waiter>) -> Option<Answer> {
         let mut slot = lock(&self.slot);
         if slot.is_answered {
             return slot.answer.take();
         }
-        slot.waiter = waiter().or(slot.waiter.take());
+        let before = waiter(&slot.waiter).and_then(|waiter| slot.waiter.replace(waiter));
+        drop(slot);
+        drop(before);
         None
     }
 
-    fn this_thread() -> Option<Waiter> {
+    fn this_thread(_: &Option<Waiter>) -> Option<Waiter> {
         Some(Waiter::Thread(thread::current()))
     }
 
     /// Blocks on the slot of the request, until it is answered or in other hands.
     fn sleep_on(&self, berth: &Berth) -> Option<Answer> {
         let Berth { worker, slot, link, request, .. } = berth;
-        let sleeper = || Some(Waiter::Sleeper(Arc::clone(link), *slot));
+        let sleeper = |_: &Option<Waiter>| Some(Waiter::Sleeper(Arc::clone(link), *slot));
         if let Some(answer) = self.take_or_wait(sleeper) {
             return Some(answer);
         }
@@ -196,17 +200,21 @@ impl Pending for Job {
             answer = self.try_take();
         }
         if answer.is_none() {
-            lock(&self.slot).waiter = None;
+            let before = lock(&self.slot).waiter.take();
+            drop(before);
         }
         answer.or_else(|| self.try_take())
     }
 
     fn try_take(&self) -> Option<Answer> {
-        self.take_or_wait(|| None)
+        self.take_or_wait(|_| None)
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
-        let answer = self.take_or_wait(|| Some(Waiter::Task(context.waker().clone())));
+        let answer = self.take_or_wait(|waiter| match waiter {
+            Some(Waiter::Task(task)) if task.will_wake(context.waker()) => None,
+            _ => Some(Waiter::Task(context.waker().clone())),
+        });
         answer.map_or(Poll::Pending, Poll::Ready)
     }
 

@@ -94,8 +94,6 @@ struct PortMessage {
     shape: Vec<usize>,
 }
 
-const DTYPES: [DType; 3] = [DType::F32, DType::I64, DType::Bool];
-
 impl Variant {
     pub(crate) fn of(signature: &Signature, max_samples: usize) -> Variant {
         let port = |port: &Port| PortMessage {
@@ -114,7 +112,7 @@ impl Variant {
     /// `None` where it says what cannot be.
     fn signature(&self) -> Option<(Signature, usize)> {
         let port = |message: &PortMessage| {
-            let dtype = DTYPES.into_iter().find(|dtype| dtype.to_string() == message.dtype)?;
+            let dtype = DType::ALL.iter().copied().find(|dtype| dtype.to_string() == message.dtype)?;
             let elements = message.shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length))?;
             Some(Port { name: message.name.clone(), dtype, shape: message.shape.clone(), elements })
         };
@@ -140,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_signature_survives_the_journey() {
-        let inputs = vec![port("x", DType::F32, &[2, 3]), port("ids", DType::I64, &[])];
+        let inputs = DType::ALL.iter().map(|&dtype| port(&dtype.to_string(), dtype, &[2, 3])).collect();
         let signature = Signature { inputs, outputs: vec![port("y", DType::Bool, &[5])], batched: true };
         let text = serde_json::to_string(&Variant::of(&signature, 8)).unwrap();
         let got: Variant = serde_json::from_str(&text).unwrap();

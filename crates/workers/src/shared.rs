@@ -406,7 +406,8 @@ pub(crate) fn send(transfers: &Transfers) {
     transfers.iter().for_each(|transfer| transfer.send());
 }
 
-/// Locks. No code of users runs under a lock of this crate, so a poisoned one still holds a consistent value.
+/// Locks. Of the users' code only the clone of a waker runs under a lock of this crate, before anything is changed, so a poisoned
+/// one still holds a consistent value.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

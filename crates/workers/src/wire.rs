@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use paceline_graph::{DType, Data};
+use paceline_graph::{DType, Data, by_type};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::layout::{Layout, PARENT_BELL, WORKER_BELL};
@@ -63,22 +63,24 @@ impl Wire {
         let region = &self.region;
         match dtype {
             DType::F32 => Data::of(region.read::<f32>(at, count)),
+            DType::F64 => Data::of(region.read::<f64>(at, count)),
             DType::I64 => Data::of(region.read::<i64>(at, count)),
+            DType::I32 => Data::of(region.read::<i32>(at, count)),
+            DType::I16 => Data::of(region.read::<i16>(at, count)),
+            DType::I8 => Data::of(region.read::<i8>(at, count)),
+            DType::U64 => Data::of(region.read::<u64>(at, count)),
+            DType::U32 => Data::of(region.read::<u32>(at, count)),
+            DType::U16 => Data::of(region.read::<u16>(at, count)),
+            DType::U8 => Data::of(region.read::<u8>(at, count)),
             DType::Bool => Data::of(
                 region.read::<u8>(at, count).into_iter().map(|byte| byte != 0).collect::<Vec<bool>>(),
             ),
-            other => unreachable!("no signature that crosses has elements of {other}"),
         }
     }
 
     /// Copies elements in.
     pub(crate) fn write(&self, at: usize, data: &Data) {
-        match data {
-            Data::F32(values) => self.region.write(at, values),
-            Data::I64(values) => self.region.write(at, values),
-            Data::Bool(values) => self.region.write(at, values),
-            other => unreachable!("no signature that crosses has elements of {}", other.dtype()),
-        }
+        by_type!(Data, data, values => self.region.write(at, values));
     }
 
     /// Wakes the other side if it sleeps. After something was put into the memory.
@@ -135,4 +137,34 @@ pub(crate) fn wait_readable(socket: BorrowedFd<'_>, timeout: Option<Duration>) -
     });
     // An interrupted wait looks like one that found something; who asked looks again.
     poll(&mut [PollFd::new(&socket, PollFlags::IN)], limit.as_ref()).map_or(true, |ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_of_every_type_cross() {
+        let layout = Layout::new(1, 4096).unwrap();
+        let (socket, _other) = UnixStream::pair().unwrap();
+        let wire = Wire::of_parent(Region::create(layout.bytes()).unwrap(), layout, socket).unwrap();
+        let sent = [
+            Data::F32(vec![1.5, f32::MIN]),
+            Data::F64(vec![0.1, f64::MAX]),
+            Data::I64(vec![i64::MIN, 7]),
+            Data::I32(vec![i32::MIN, 7]),
+            Data::I16(vec![i16::MIN, 7]),
+            Data::I8(vec![i8::MIN, 7]),
+            Data::U64(vec![u64::MAX, 7]),
+            Data::U32(vec![u32::MAX, 7]),
+            Data::U16(vec![u16::MAX, 7]),
+            Data::U8(vec![u8::MAX, 7]),
+            Data::Bool(vec![true, false]),
+        ];
+        assert!(sent.iter().map(Data::dtype).eq(DType::ALL.iter().copied()));
+        for data in sent {
+            wire.write(layout.arena, &data);
+            assert_eq!(wire.read(data.dtype(), layout.arena, 2), data);
+        }
+    }
 }

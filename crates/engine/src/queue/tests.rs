@@ -6,6 +6,7 @@ use paceline_device::BatchSizes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ahead::Ahead;
 
 const MS: Nanos = 1_000_000;
 const SECOND: Nanos = 1000 * MS;

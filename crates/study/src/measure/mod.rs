@@ -6,7 +6,8 @@
 //! made; its rate is over the time from the first call to the last answer.
 //!
 //! **Traps.** The mean rate is all calls over all time, not a mean of rates: with more callers than cores, a caller that is
-//! never interrupted inside a call would count as if it had a core of its own.
+//! never interrupted inside a call would count as if it had a core of its own. And where all of a caller's measured time is within
+//! one of its turns on a core, it knows nothing of the others': so no rate is higher than what all callers together did.
 //!
 //! Every call is checked and counted, the unmeasured ones too.
 
@@ -30,6 +31,7 @@ pub(crate) use open::open_loop;
 use blocking::verdict;
 use paceline_engine::Outputs;
 
+use crate::estimate::median;
 use crate::workload::Sample;
 use crate::{Latencies, StudyError};
 
@@ -93,6 +95,10 @@ pub(crate) struct Tally {
     pub(crate) measured: u64,
     /// What all callers together needed for them.
     pub(crate) time: Duration,
+    /// The share of its measured time that a caller spent in calls; of several callers, the median.
+    pub(crate) in_calls: f64,
+    /// Calls made from the first measured one on, until nobody measured any more.
+    pub(crate) made: u64,
     /// Times of the measured calls.
     pub(crate) latencies: Latencies,
     /// Calls made, unmeasured ones included.
@@ -171,6 +177,7 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: Tally) {
         self.measured += other.measured;
         self.time += other.time;
+        self.made += other.made;
         self.latencies.merge(&other.latencies);
         self.expected += other.expected;
         self.completed += other.completed;
@@ -184,10 +191,18 @@ impl Tally {
 pub(crate) fn drive<C: Caller>(callers: &mut [C], round: Round, clock: Clock) -> Result<Tally, StudyError> {
     let (tallies, (start, end)) = drive_each(callers, round, clock)?;
     let mut all = Tally::default();
+    let in_calls = median(&tallies.iter().map(|tally| tally.in_calls).collect::<Vec<_>>());
     tallies.into_iter().for_each(|tally| all.merge(tally));
+    all.in_calls = in_calls;
+    let of_callers = rate(all.measured, all.time) * callers.len() as f64;
     all.calls_per_s = match (round.length, clock) {
         (Length::Calls(_), Clock::Wall) => rate(all.measured, end - start),
-        _ => rate(all.measured, all.time) * callers.len() as f64,
+        (Length::Calls(_), Clock::InCalls) => of_callers,
+        (Length::Time(_), _) => {
+            // One more each: calls that were under way when the first caller began to measure.
+            let made = all.made + callers.len() as u64;
+            of_callers.min(rate(made, end - start) / in_calls.max(1e-9))
+        }
     };
     Ok(all)
 }
@@ -275,9 +290,12 @@ fn call_again_and_again(
         Clock::InCalls => in_calls,
         Clock::Wall => end - start,
     };
+    tally.in_calls = tally.time.as_secs_f64() / (end - start).as_secs_f64().max(1e-9);
+    tally.made = tally.measured;
     let others_measure = measuring.end();
     while matches!(length, Length::Time(_)) && others_measure() {
         tally.count(caller.call().verdict);
+        tally.made += 1;
     }
     (tally, (start, end))
 }
@@ -342,6 +360,35 @@ mod tests {
         let tally = drive(&mut callers, Round::first(Length::Calls(5)), Clock::InCalls).unwrap();
         let expected = 4.0 * 20.0 / (3.0 * 0.1 + 5e-6);
         assert!((tally.calls_per_s / expected - 1.0).abs() < 1e-6, "{} a second", tally.calls_per_s);
+    }
+
+    /// One of several that share a core and take long turns on it.
+    struct InTurns {
+        index: u128,
+        callers: u128,
+        start: Instant,
+    }
+
+    impl Caller for InTurns {
+        fn call(&mut self) -> Answer {
+            const TURN_MS: u128 = 40;
+            while self.start.elapsed().as_millis() / TURN_MS % self.callers != self.index {
+                thread::sleep(Duration::from_micros(200));
+            }
+            let time = Duration::from_millis(1);
+            thread::sleep(time);
+            Answer { time, verdict: Verdict::Right }
+        }
+    }
+
+    #[test]
+    fn a_turn_on_a_core_is_not_a_core() {
+        let start = Instant::now();
+        let mut callers: Vec<_> = (0..4).map(|index| InTurns { index, callers: 4, start }).collect();
+        let round = Round::first(Length::Time(Duration::from_millis(8)));
+        let tally = drive(&mut callers, round, Clock::InCalls).unwrap();
+        // Each alone would make a thousand a second, and all together make no more.
+        assert!(tally.calls_per_s < 1_500.0, "{} a second", tally.calls_per_s);
     }
 
     #[test]
