@@ -26,7 +26,7 @@ pub use dim::{Dim, Shape, axis_position};
 pub use dtype::DType;
 pub use element::Element;
 pub use error::{GraphError, Problem};
-pub use flops::flops;
+pub use flops::{flops, op_work, work};
 pub use graph::{Graph, Node, Output, Source, Value, ValueInfo, ValueType};
 pub use op::{Activation, Op};
 pub use ops::*;

@@ -16,7 +16,7 @@ use paceline_graph::Graph;
 
 pub use paceline_onnx::{
     BatchAxis, ExportError, ImportOptions, Imported, OnnxError, UnsupportedOperator, read, read_bytes,
-    read_tensor,
+    read_tensor, to_bytes, write,
 };
 
 use free::free_batch;
