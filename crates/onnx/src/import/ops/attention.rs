@@ -154,7 +154,7 @@ fn masks(l: &mut Lowering<'_>, batch: Dim, lengths: Lengths) -> Result<Vec<Item>
     let seen = convert(l, &seen, DType::I64)?;
     let seen = l.reshape(&seen, vec![batch, Dim::Fixed(1), Dim::Fixed(1), Dim::Fixed(1)])?;
     let Lengths { queries, keys, .. } = lengths;
-    let mut less = |l: &mut Lowering<'_>, rows: usize, at: &dyn Fn(i64, i64) -> i64| {
+    let less = |l: &mut Lowering<'_>, rows: usize, at: &dyn Fn(i64, i64) -> i64| {
         let places = table(l, rows, keys, at)?;
         l.add(Op::Compare(Compare(CompareOp::Less)), &[&places, &seen])
     };
@@ -253,7 +253,7 @@ pub(crate) fn rotary_embedding(l: &mut Lowering<'_>) -> Lowered {
         true => (part(l, &x, 0, turned, 2)?, part(l, &x, 1, turned, 2)?),
         false => (part(l, &x, 0, turned / 2, 1)?, part(l, &x, turned / 2, turned, 1)?),
     };
-    let mut sum = |l: &mut Lowering<'_>, a: &Item, op: BinaryOp, b: &Item| {
+    let sum = |l: &mut Lowering<'_>, a: &Item, op: BinaryOp, b: &Item| {
         let (a, b) = (l.binary(BinaryOp::Mul, a, &first)?, l.binary(BinaryOp::Mul, b, &second)?);
         l.binary(op, &a, &b)
     };
