@@ -16,10 +16,10 @@ const MOST_NODES: usize = 300;
 const MOST_ELEMENTS: usize = 1 << 14;
 /// and if one sample takes the reference no more steps.
 const MOST_WORK: u64 = 1 << 22;
-/// Length of axes that have a name.
-const LENGTH: usize = 3;
 /// Samples of a batch.
 const SAMPLES: usize = 3;
+/// Length of axes that have a name; the same, so that a batch axis that is read as another has it.
+const LENGTH: usize = SAMPLES;
 
 /// Reads a model and, if it is small, executes it.
 ///
@@ -27,7 +27,10 @@ const SAMPLES: usize = 3;
 /// Where a sample's result depends on what it travels with, where a graph that was read is written and cannot be read again, and
 /// wherever the code under test panics.
 pub fn examine(model: &[u8]) {
-    let Some((imported, options)) = imported(model) else { return };
+    let Some((imported, options)) = imported(model, BatchAxis::Auto) else { return };
+    if imported.graph.is_batched() {
+        same_shapes(&imported.graph, model);
+    }
     if let Some(batch) = imported.fixed_batch
         && let Ok(freed) = read_bytes(model.to_vec(), &options.batch(BatchAxis::Freed(batch)))
     {
@@ -36,9 +39,19 @@ pub fn examine(model: &[u8]) {
     run(&imported.graph);
 }
 
+/// A model that is read with a batch axis has the shapes for some samples that it has when it is read for as many.
+fn same_shapes(batched: &Graph, model: &[u8]) {
+    let Some((whole, _)) = imported(model, BatchAxis::None) else { return };
+    for (output, whole_output) in batched.outputs().iter().zip(whole.graph.outputs()) {
+        let (ty, whole_ty) = (&batched.value(output.value).ty, &whole.graph.value(whole_output.value).ty);
+        assert_eq!(ty.dtype, whole_ty.dtype, "output '{}'", output.name);
+        assert_eq!(ty.shape.resolve(SAMPLES), whole_ty.shape.resolve(1), "output '{}'", output.name);
+    }
+}
+
 /// The model, where it is one, with every axis that has a name bound to a length.
-fn imported(model: &[u8]) -> Option<(Imported, ImportOptions)> {
-    let mut options = ImportOptions::default().known_bytes(KNOWN_BYTES);
+fn imported(model: &[u8], batch: BatchAxis) -> Option<(Imported, ImportOptions)> {
+    let mut options = ImportOptions::default().known_bytes(KNOWN_BYTES).batch(batch);
     loop {
         match read_bytes(model.to_vec(), &options) {
             Ok(imported) => return Some((imported, options)),

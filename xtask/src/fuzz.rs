@@ -9,7 +9,7 @@ use crate::shell::{Command, require, root};
 
 /// Where everything is built and found.
 const TARGET: &str = "target/fuzz";
-/// Models to begin with, as they are committed: the smallest ones that reach what was reached.
+/// Models to begin with, as they are committed: a few that reach all that was reached.
 const CORPUS: &str = "fuzz/corpus/onnx";
 /// Any bytes; and models that are changed as models, which come further.
 const TARGETS: [&str; 2] = ["onnx_bytes", "onnx_model"];
@@ -17,16 +17,17 @@ const TARGETS: [&str; 2] = ["onnx_bytes", "onnx_model"];
 const MOST_BYTES: usize = 8 << 10;
 /// A model that takes longer to examine is a finding,
 const MOST_SECONDS: usize = 10;
-/// as is one that takes more memory in all,
+/// as is one after which the process has more memory, of which the sanitizer holds back what was freed,
 const MOST_MIB: usize = 2048;
-/// or at once: the bound of what is made when a model is read, of a value that is executed and of a file's tensors are below it.
+/// or one that takes more at once: what may be made of a model when it is read, its tensors and the values that are executed are
+/// below that.
 const MOST_MIB_AT_ONCE: usize = 128;
 
 /// What to do.
 pub enum Task {
     /// Both targets, so many minutes each; ends at the first finding.
     Run { minutes: f64 },
-    /// Keeps of all models found those that reach something more than the others, the smallest first.
+    /// Keeps of all models found a few that together reach all that was reached.
     Minimise,
     /// Models to begin with from the official tests and of our own.
     Seed,
@@ -96,7 +97,7 @@ fn minimise() -> Result<()> {
     let limits = limits();
     let found: Vec<String> = TARGETS.iter().map(|target| found(target)).collect::<Result<_>>()?;
     Command::new(binary("onnx_model")?)
-        .args(["-merge=1", "-use_value_profile=0", fresh.as_str(), CORPUS])
+        .args(["-set_cover_merge=1", "-use_counters=0", fresh.as_str(), CORPUS])
         .args(found.iter().map(String::as_str))
         .args(limits.iter().map(String::as_str))
         .run()?;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use paceline_graph::{
-    Activation, Attention, BinaryOp, CompareOp, Dim, Graph, Node, Op, Output, PadMode, ReduceOp, Shape,
-    Source, Tensor, UnaryOp, Value, ValueType,
+    Activation, Attention, BinaryOp, Classify, CompareOp, Dim, Graph, Node, Op, Output, PadMode, ReduceOp,
+    Shape, Source, Tensor, UnaryOp, Value, ValueType,
 };
 use prost::Message;
 
@@ -377,6 +377,12 @@ impl Writer<'_> {
                     CompareOp::GreaterOrEqual => "GreaterOrEqual",
                 };
                 self.op(name, &all, Vec::new())
+            }
+            Op::Classify(Classify::IsNan) => self.op("IsNaN", &[x], Vec::new()),
+            Op::Classify(Classify::IsInf { negative, positive }) => {
+                let detected = [("detect_negative", negative), ("detect_positive", positive)];
+                let attributes = detected.map(|(name, detected)| int(name, i64::from(*detected)));
+                self.op("IsInf", &[x], attributes.to_vec())
             }
             Op::Where(_) => self.op("Where", &all, Vec::new()),
             Op::Cast(op) => self.op("Cast", &[x], vec![int("to", i64::from(onnx_type(op.to)))]),
