@@ -1,4 +1,4 @@
-//! The official tests of ONNX's operators, and the table of them in docs/onnx.md.
+//! The official tests of ONNX's operators, and the table of them in docs/onnx.md; models of ours in ONNX Runtime.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,17 @@ use crate::shell::{Command, require, root};
 
 /// The version of the package `onnx` whose tests are run.
 const ONNX: &str = "1.23.2";
+/// The version of ONNX Runtime that runs what is exported.
+const ONNX_RUNTIME: &str = "1.31.1";
 const BEGIN: &str = "<!-- written by cargo xtask onnx-conformance -->\n";
 const END: &str = "<!-- end -->\n";
 
 /// Fetches the tests, runs them, and writes the table; an error where one fails. `venv` has the package already.
 pub fn conformance(venv: Option<&str>) -> Result<()> {
-    let python = match venv {
-        Some(venv) => Path::new(venv).join("bin/python"),
-        None => prepared()?,
-    };
-    let python = python.to_str().context("the path of Python is no text")?;
+    let python = python(venv)?;
     let cases = root().join("target/onnx-cases");
-    if cases.exists() {
-        fs::remove_dir_all(&cases).with_context(|| format!("cannot remove '{}'", cases.display()))?;
-    }
-    Command::new(python).args(["xtask/src/onnx_cases.py", "target/onnx-cases"]).run()?;
+    removed(&cases)?;
+    Command::new(&python).args(["xtask/src/onnx_cases.py", "target/onnx-cases"]).run()?;
     let table = "target/onnx-cases.md";
     let example = ["run", "--release", "--package", "paceline", "--example", "onnx_conformance", "--"];
     let arguments = ["target/onnx-cases", "--onnx", ONNX, "--report", table];
@@ -32,7 +28,32 @@ pub fn conformance(venv: Option<&str>) -> Result<()> {
     ran
 }
 
-/// The interpreter of a virtual environment with the package, made where it is missing.
+/// Writes every model of ours and random graphs as ONNX, and checks them with ONNX's checker and ONNX Runtime.
+pub fn export_check(venv: Option<&str>) -> Result<()> {
+    let python = python(venv)?;
+    let models = "target/onnx-exports";
+    removed(&root().join(models))?;
+    let example = ["run", "--release", "--package", "paceline", "--example", "onnx_export", "--", models];
+    Command::new("cargo").args(example).run()?;
+    Command::new(&python).args(["xtask/src/onnx_exports.py", models]).run()
+}
+
+fn removed(directory: &Path) -> Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory).with_context(|| format!("cannot remove '{}'", directory.display()))?;
+    }
+    Ok(())
+}
+
+/// The interpreter of a virtual environment that has the packages.
+fn python(venv: Option<&str>) -> Result<PathBuf> {
+    match venv {
+        Some(venv) => Ok(Path::new(venv).join("bin/python")),
+        None => prepared(),
+    }
+}
+
+/// The interpreter of a virtual environment with the packages, made where it is missing.
 fn prepared() -> Result<PathBuf> {
     require("python3", "apt-get install python3-venv")?;
     let venv = root().join("target/onnx-venv");
@@ -40,8 +61,8 @@ fn prepared() -> Result<PathBuf> {
     if !python.is_file() {
         Command::new("python3").args(["-m", "venv", "target/onnx-venv"]).run()?;
     }
-    let package = format!("onnx=={ONNX}");
-    Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]).run()?;
+    let (onnx, runtime) = (format!("onnx=={ONNX}"), format!("onnxruntime=={ONNX_RUNTIME}"));
+    Command::new(&python).args(["-m", "pip", "install", "--quiet", &onnx, &runtime]).run()?;
     Ok(python)
 }
 

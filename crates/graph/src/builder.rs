@@ -28,6 +28,8 @@ pub struct GraphBuilder {
     outputs: Vec<Output>,
     node_names: HashSet<String>,
     constant_names: HashSet<String>,
+    input_names: HashSet<String>,
+    output_names: HashSet<String>,
 }
 
 impl GraphBuilder {
@@ -39,7 +41,7 @@ impl GraphBuilder {
     /// Declares an input. Axis 0 is [`Dim::BATCH`] for every input, or no axis depends on the batch.
     pub fn input(&mut self, name: &str, dtype: DType, shape: impl Into<Shape>) -> Result<Value, GraphError> {
         let shape = shape.into();
-        if self.inputs.iter().any(|&v| self.values[v.index()].name == name) {
+        if self.input_names.contains(name) {
             return Err(GraphError::DuplicateName { what: "input", name: name.into() });
         }
         let batched = match self.inputs.first() {
@@ -50,6 +52,7 @@ impl GraphBuilder {
         let value =
             self.push(ValueInfo { name: name.into(), ty: ValueType { dtype, shape }, source: Source::Input });
         self.inputs.push(value);
+        self.input_names.insert(name.into());
         Ok(value)
     }
 
@@ -118,13 +121,14 @@ impl GraphBuilder {
         let Some(info) = self.values.get(value.index()) else {
             return Err(GraphError::UnknownValue { index: value.index(), len: self.values.len() });
         };
-        if self.outputs.iter().any(|o| o.name == name) {
+        if self.output_names.contains(name) {
             return Err(GraphError::DuplicateName { what: "output", name: name.into() });
         }
         let batched =
             self.inputs.first().is_some_and(|&v| self.values[v.index()].ty.shape.batch_axis().is_some());
         check_boundary("output", name, &info.ty.shape, batched)?;
         self.outputs.push(Output { name: name.into(), value });
+        self.output_names.insert(name.into());
         Ok(())
     }
 

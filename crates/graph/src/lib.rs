@@ -28,7 +28,7 @@ pub use dtype::DType;
 pub use element::Element;
 pub use elements::{Elements, Store};
 pub use error::{GraphError, Problem};
-pub use flops::flops;
+pub use flops::{flops, op_work, work};
 pub use graph::{Graph, Node, Output, Source, Value, ValueInfo, ValueType};
 pub use op::{Activation, Op};
 pub use ops::*;

@@ -102,6 +102,12 @@ pub enum ExportError {
         /// Bytes of the encoded model.
         bytes: usize,
     },
+    /// In ONNX a name means one value.
+    #[error("expected names of inputs and outputs that are not empty, each of one value, got '{name}'")]
+    Name {
+        /// The name that is empty, or of an input and of an output that is another value.
+        name: String,
+    },
     /// An operator of the graph cannot be said in ONNX.
     #[error("node '{node}' ({operator}) cannot be written as ONNX: {problem}")]
     Node {

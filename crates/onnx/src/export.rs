@@ -3,11 +3,12 @@
 //! Operators that ONNX does not have, such as a Linear with an activation, are written as the pieces that exporters emit. The passes
 //! recognise these again, so that a device computes the same, bit for bit, from what is read back.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use paceline_graph::{
-    Activation, Attention, BinaryOp, CompareOp, Dim, Graph, Node, Op, PadMode, ReduceOp, Shape, Source,
-    Tensor, UnaryOp, Value, ValueType,
+    Activation, Attention, BinaryOp, Classify, CompareOp, Dim, Graph, Node, Op, Output, PadMode, ReduceOp,
+    Shape, Source, Tensor, UnaryOp, Value, ValueType,
 };
 use prost::Message;
 
@@ -39,15 +40,16 @@ pub fn write(graph: &Graph, path: impl AsRef<Path>) -> Result<(), ExportError> {
 
 /// A graph as the bytes of a model file. As [`write()`] otherwise.
 pub fn to_bytes(graph: &Graph) -> Result<Vec<u8>, ExportError> {
-    let mut writer =
-        Writer { graph, proto: GraphProto { name: "paceline".into(), ..GraphProto::default() }, made: 0 };
+    let proto = GraphProto { name: "paceline".into(), ..GraphProto::default() };
+    let mut writer = Writer { graph, proto, made: 0, prefix: prefix(graph)? };
     for &value in graph.inputs() {
         let info = graph.value(value);
         writer.proto.input.push(port(writer.name(value), &info.ty));
     }
     for (index, info) in graph.values().iter().enumerate() {
         if let Source::Constant(tensor) = &info.source {
-            writer.proto.initializer.push(to_proto(&format!("v{index}"), tensor));
+            let name = writer.own(index);
+            writer.proto.initializer.push(to_proto(&name, tensor));
         }
     }
     for node in graph.nodes() {
@@ -55,7 +57,10 @@ pub fn to_bytes(graph: &Graph) -> Result<Vec<u8>, ExportError> {
     }
     for output in graph.outputs() {
         let name = writer.name(output.value);
-        writer.push("Identity", &[&name], vec![output.name.clone()], Vec::new());
+        // An input that is returned under its own name.
+        if name != output.name {
+            writer.push("Identity", &[&name], vec![output.name.clone()], Vec::new());
+        }
         writer.proto.output.push(port(output.name.clone(), &graph.value(output.value).ty));
     }
     let model = ModelProto {
@@ -111,14 +116,43 @@ struct Writer<'g> {
     proto: GraphProto,
     /// Names made for values that the graph does not have.
     made: usize,
+    /// What names that are made begin with.
+    prefix: String,
+}
+
+/// What no name of an input or output begins with that could be one made here; an error where one of these names nothing, or two
+/// different values.
+fn prefix(graph: &Graph) -> Result<String, ExportError> {
+    let inputs: HashMap<&str, Value> =
+        graph.inputs().iter().map(|&value| (graph.value(value).name.as_str(), value)).collect();
+    let clash =
+        |output: &&Output| inputs.get(output.name.as_str()).is_some_and(|&input| input != output.value);
+    let twice = graph.outputs().iter().find(clash).map(|output| output.name.as_str());
+    let names = || inputs.keys().copied().chain(graph.outputs().iter().map(|output| output.name.as_str()));
+    if let Some(name) = twice.or_else(|| names().find(|name| name.is_empty())) {
+        return Err(ExportError::Name { name: name.into() });
+    }
+    let mut prefix = String::new();
+    let is_made = |name: &str, prefix: &str| {
+        let rest = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(['v', 't']));
+        rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    while names().any(|name| is_made(name, &prefix)) {
+        prefix.push('_');
+    }
+    Ok(prefix)
 }
 
 impl Writer<'_> {
     fn name(&self, value: Value) -> String {
         match &self.graph.value(value).source {
             Source::Input => self.graph.value(value).name.clone(),
-            _ => format!("v{}", value.index()),
+            _ => self.own(value.index()),
         }
+    }
+
+    fn own(&self, index: usize) -> String {
+        format!("{}v{index}", self.prefix)
     }
 
     fn push(&mut self, op: &str, inputs: &[&str], output: Vec<String>, attribute: Vec<AttributeProto>) {
@@ -134,7 +168,7 @@ impl Writer<'_> {
 
     fn fresh(&mut self) -> String {
         self.made += 1;
-        format!("t{}", self.made)
+        format!("{}t{}", self.prefix, self.made)
     }
 
     /// A node with one output of a new name.
@@ -255,6 +289,7 @@ impl Writer<'_> {
 
     fn node(&mut self, node: &Node) -> Result<(), ExportError> {
         let inputs: Vec<Option<String>> = node.inputs.iter().map(|v| v.map(|v| self.name(v))).collect();
+        let before = self.proto.node.len();
         let written = self.written(node, &inputs);
         let result = written.ok_or_else(|| ExportError::Node {
             node: node.name.clone(),
@@ -264,8 +299,8 @@ impl Writer<'_> {
         for (value, name) in node.outputs.iter().zip(result) {
             // What was made is renamed in place, so that no Identity is between nodes.
             let own = self.name(*value);
-            let output =
-                self.proto.node.iter_mut().flat_map(|node| &mut node.output).find(|output| **output == name);
+            let made = self.proto.node[before..].iter_mut().flat_map(|node| &mut node.output);
+            let output = made.into_iter().find(|output| **output == name);
             match output {
                 Some(output) => *output = own,
                 None => self.push("Identity", &[&name], vec![own], Vec::new()),
@@ -345,6 +380,12 @@ impl Writer<'_> {
                     CompareOp::GreaterOrEqual => "GreaterOrEqual",
                 };
                 self.op(name, &all, Vec::new())
+            }
+            Op::Classify(Classify::IsNan) => self.op("IsNaN", &[x], Vec::new()),
+            Op::Classify(Classify::IsInf { negative, positive }) => {
+                let detected = [("detect_negative", negative), ("detect_positive", positive)];
+                let attributes = detected.map(|(name, detected)| int(name, i64::from(*detected)));
+                self.op("IsInf", &[x], attributes.to_vec())
             }
             Op::Where(_) => self.op("Where", &all, Vec::new()),
             Op::Cast(op) => self.op("Cast", &[x], vec![int("to", i64::from(onnx_type(op.to)))]),

@@ -71,11 +71,15 @@ impl Store for Content {
 /// A file's content.
 pub(crate) fn map(path: &Path) -> Result<Content, OnnxError> {
     let io = |error| OnnxError::Io { path: path.into(), error };
+    let ordinary = |metadata: &std::fs::Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io(std::io::Error::other("it is not an ordinary file"))),
+    };
+    // Asked before it is opened, too: opening a pipe would wait for somebody to write to it.
+    ordinary(&std::fs::metadata(path).map_err(io)?)?;
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        return Err(io(std::io::Error::other("it is not an ordinary file")));
-    }
+    ordinary(&metadata)?;
     if metadata.len() == 0 {
         return Ok(Content::from(Bytes::new()));
     }

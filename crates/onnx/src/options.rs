@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use paceline_graph::Tensor;
 
 /// Choices made when a model is read. The default suits most models.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImportOptions {
     /// Which axis of the inputs is the batch.
     pub batch: BatchAxis,
@@ -13,6 +13,20 @@ pub struct ImportOptions {
     pub dims: BTreeMap<String, usize>,
     /// Values of inputs that are the same in every request; they are no inputs of the graph then.
     pub bound: BTreeMap<String, Tensor>,
+    /// What may be made of the model while it is read, beside what its files hold: numbers that are computed, names, copies of
+    /// functions. In bytes, or steps where computing takes more of these; so it bounds the time that reading takes, too.
+    pub known_bytes: usize,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        ImportOptions {
+            batch: BatchAxis::default(),
+            dims: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            known_bytes: 1 << 30,
+        }
+    }
 }
 
 /// Which axis of the inputs is the batch.
@@ -49,6 +63,13 @@ impl ImportOptions {
     #[must_use]
     pub fn batch(mut self, batch: BatchAxis) -> Self {
         self.batch = batch;
+        self
+    }
+
+    /// Chooses what may be made of the model while it is read.
+    #[must_use]
+    pub fn known_bytes(mut self, bytes: usize) -> Self {
+        self.known_bytes = bytes;
         self
     }
 }

@@ -12,6 +12,8 @@ use crate::OnnxError;
 use crate::file::{Content, ExternalFiles};
 use crate::proto::{TensorProto, data_type};
 
+/// As many axes as a tensor may have; NumPy's arrays have no more.
+pub(crate) const MOST_AXES: usize = 64;
 /// What all tensors of a model may take together, in multiples of the bytes of the files they come from: one byte in a file becomes
 /// at most eight in a list of numbers, or two where f16 becomes f32.
 const MOST_GROWTH: usize = 8;
@@ -91,6 +93,9 @@ impl TensorReader {
         let problem =
             |expected: String, got: String| OnnxError::Tensor { name: proto.name.clone(), expected, got };
         let Some(dtype) = dtype(proto.data_type) else { return Ok(None) };
+        if proto.dims.len() > MOST_AXES {
+            return Err(problem(format!("at most {MOST_AXES} axes"), format!("{}", proto.dims.len())));
+        }
         let shape: Option<Vec<usize>> = proto.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let shape = shape.ok_or_else(|| {
             problem("axes of a length of at least 0".into(), format!("axes {:?}", proto.dims))

@@ -122,6 +122,27 @@ fn external_data_is_not_read_through_a_link_that_leads_elsewhere() {
     assert!(error.to_string().contains("a link to elsewhere"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_ordinary_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(models().join("wrong/external_missing.onnx"), folder.path().join("model.onnx")).unwrap();
+    let pipe = folder.path().join("missing.data");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.clone(), folder.path().join("model.onnx"), folder.path().into(), "/dev/zero".into()] {
+        let error = read(&path, &ImportOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("not an ordinary file"), "{}: {error}", path.display());
+    }
+    // A link to a file beside the folder.
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::copy(folder.path().join("model.onnx"), inner.join("model.onnx")).unwrap();
+    fs::write(folder.path().join("data"), [0; 16]).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("data"), inner.join("missing.data")).unwrap();
+    let error = read(inner.join("model.onnx"), &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("a link to elsewhere"), "{error}");
+}
+
 #[test]
 fn an_input_that_says_how_to_compute_can_be_bound() {
     let path = models().join("right/mixes/model.onnx");

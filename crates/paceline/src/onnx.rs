@@ -17,7 +17,7 @@ use paceline_graph::Graph;
 
 pub use paceline_onnx::{
     BatchAxis, ExportError, FreeAxis, ImportOptions, Imported, OnnxError, Source, UnsupportedOperator, read,
-    read_bytes, read_tensor,
+    read_bytes, read_tensor, to_bytes, write,
 };
 
 pub use elastic::ElasticModel;

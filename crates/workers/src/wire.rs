@@ -149,17 +149,17 @@ mod tests {
         let (socket, _other) = UnixStream::pair().unwrap();
         let wire = Wire::of_parent(Region::create(layout.bytes()).unwrap(), layout, socket).unwrap();
         let sent = [
-            Data::F32(vec![1.5, f32::MIN]),
-            Data::F64(vec![0.1, f64::MAX]),
-            Data::I64(vec![i64::MIN, 7]),
-            Data::I32(vec![i32::MIN, 7]),
-            Data::I16(vec![i16::MIN, 7]),
-            Data::I8(vec![i8::MIN, 7]),
-            Data::U64(vec![u64::MAX, 7]),
-            Data::U32(vec![u32::MAX, 7]),
-            Data::U16(vec![u16::MAX, 7]),
-            Data::U8(vec![u8::MAX, 7]),
-            Data::Bool(vec![true, false]),
+            Data::of(vec![1.5, f32::MIN]),
+            Data::of(vec![0.1, f64::MAX]),
+            Data::of(vec![i64::MIN, 7]),
+            Data::of(vec![i32::MIN, 7]),
+            Data::of(vec![i16::MIN, 7]),
+            Data::of(vec![i8::MIN, 7]),
+            Data::of(vec![u64::MAX, 7]),
+            Data::of(vec![u32::MAX, 7]),
+            Data::of(vec![u16::MAX, 7]),
+            Data::of(vec![u8::MAX, 7]),
+            Data::of(vec![true, false]),
         ];
         assert!(sent.iter().map(Data::dtype).eq(DType::ALL.iter().copied()));
         for data in sent {

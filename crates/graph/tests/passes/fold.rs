@@ -50,6 +50,22 @@ fn what_depends_on_no_input_is_computed() {
 }
 
 #[test]
+fn many_nodes_together_fold_to_no_more_than_a_bound() {
+    // Each result is as large as the constant, of 4 MiB; twice that and 64 MiB are 18 of them.
+    let before = graph(|p| {
+        let x = p.input(&[1]);
+        let large = p.random(&[1 << 20], 1.0);
+        let products = (0..32).map(|_| {
+            let y = p.unary(UnaryOp::Exp, large);
+            p.mul(x, y)
+        });
+        products.collect()
+    });
+    let after = fold_constants(&before).expect("a valid graph");
+    assert_eq!(before.nodes().len() - after.nodes().len(), 18);
+}
+
+#[test]
 fn folded_constants_are_named_after_the_node_and_the_others_are_gone() {
     let before = graph(|p| {
         let x = p.input(&[4]);

@@ -7,7 +7,7 @@ use paceline_graph::{DType, Dim, Graph, Shape, Tensor};
 use super::building::Building;
 use super::value::Item;
 use crate::proto::{GraphProto, ValueInfoProto, data_type};
-use crate::tensor::dtype;
+use crate::tensor::{MOST_AXES, dtype};
 use crate::{BatchAxis, ImportOptions, OnnxError, UnsupportedOperator};
 
 /// One axis of an input, as the model has it.
@@ -53,12 +53,11 @@ impl Boundary {
             !initialised.contains(input.name.as_str()) && !options.bound.contains_key(&input.name)
         };
         let inputs: Vec<Input> = graph.input.iter().filter(given).map(input).collect::<Result<_, _>>()?;
-        let names: Vec<&String> =
+        let names: HashSet<&String> =
             inputs.iter().flat_map(|input| &input.axes).filter_map(Axis::name).collect();
-        if let Some(unknown) = options.dims.keys().find(|&name| !names.contains(&name)) {
+        if let Some(unknown) = options.dims.keys().find(|&name| !names.contains(name)) {
             let mut names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
             names.sort();
-            names.dedup();
             let expected = match names.is_empty() {
                 true => "no axis to be bound, as every axis of the model's inputs has a length".into(),
                 false => format!("an axis to be bound that the model's inputs have ({})", names.join(", ")),
@@ -114,7 +113,7 @@ impl Boundary {
                 }
             }
         }
-        let batch_names: Vec<String> =
+        let batch_names: HashSet<String> =
             self.inputs.iter().filter_map(|input| input.axes.first()?.name().cloned()).collect();
         let again = self.inputs.iter().find(|input| {
             input
@@ -284,6 +283,9 @@ fn input(proto: &ValueInfoProto) -> Result<Input, OnnxError> {
         .shape
         .as_ref()
         .ok_or_else(|| unsupported("an input whose number of axes is not known".into()))?;
+    if shape.dim.len() > MOST_AXES {
+        return Err(OnnxError::Bound { what: "axes of an input", most: MOST_AXES });
+    }
     let axis = |(index, dim): (usize, &crate::proto::DimensionProto)| match (dim.dim_value, &dim.dim_param) {
         (Some(length), _) => usize::try_from(length).map(Axis::Length).map_err(|_| OnnxError::Malformed {
             problem: format!("axis {index} of input '{name}' has the length {length}"),

@@ -1,34 +1,65 @@
 //! The graph under construction: names, constants, and folding of what is known.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use paceline_graph::{DType, Expand, Graph, GraphBuilder, GraphError, Op, Shape, Tensor, Value, ValueType};
+use paceline_graph::{
+    DType, Expand, Graph, GraphBuilder, GraphError, Op, Shape, Tensor, Value, ValueType, op_work,
+};
 
 use super::sampled::Sampled;
 use super::trouble::Trouble;
 use super::value::Item;
+use crate::OnnxError;
+use crate::tensor::MOST_AXES;
 
 /// What is computed from so many known integers or booleans is known: shapes, indices, masks.
 const MOST_KNOWN_INTEGERS: usize = 1 << 18;
 /// What is computed from so many known floating-point numbers is: scales and sizes. Weights are left to the passes, which know what
 /// the devices want of them.
 const MOST_KNOWN_FLOATS: usize = 1 << 10;
+/// What takes the reference more steps is left to the devices.
+const MOST_STEPS: u64 = 1 << 24;
 /// No value of a graph may be larger, for one sample.
 const LARGEST_VALUE_BYTES: usize = 1 << 34;
 
 /// The graph under construction.
-#[derive(Default)]
 pub(crate) struct Building {
     builder: GraphBuilder,
-    names: HashSet<String>,
+    /// Names that nodes and constants have, and for each how many others wanted it.
+    names: HashMap<String, usize>,
     /// Constants that the graph has, by the address of the tensor, which is kept alive.
     constants: HashMap<*const Tensor, (Arc<Tensor>, Value)>,
     /// What constants are called, likewise.
     hints: HashMap<*const Tensor, (Arc<Tensor>, String)>,
+    most_known_bytes: usize,
+    left_bytes: Cell<usize>,
 }
 
 impl Building {
+    /// Nothing yet; so many bytes, or steps, may be spent on what is known.
+    pub(crate) fn new(known_bytes: usize) -> Self {
+        Building {
+            builder: GraphBuilder::new(),
+            names: HashMap::new(),
+            constants: HashMap::new(),
+            hints: HashMap::new(),
+            most_known_bytes: known_bytes,
+            left_bytes: Cell::new(known_bytes),
+        }
+    }
+
+    /// Counts bytes that are about to be made, or steps about to be taken, and passes if that is not too much.
+    pub(crate) fn spend(&self, bytes: usize) -> Result<(), OnnxError> {
+        let left = self.left_bytes.get().checked_sub(bytes);
+        self.left_bytes.set(left.unwrap_or(0));
+        left.map(|_| ()).ok_or(OnnxError::Bound {
+            what: "bytes and steps of what is computed while it is read",
+            most: self.most_known_bytes,
+        })
+    }
+
     pub(crate) fn input(&mut self, name: &str, dtype: DType, shape: Shape) -> Result<Item, GraphError> {
         Ok(Item::Graph(self.builder.input(name, dtype, shape)?))
     }
@@ -97,7 +128,18 @@ impl Building {
         };
         let small = known.iter().flatten().all(|tensor| few(tensor.dtype(), tensor.len()))
             && outputs.iter().all(|ty| ty.shape.elements_per_sample().is_some_and(|n| few(ty.dtype, n)));
-        Ok(small.then(|| op.evaluate(&known, &shapes).into_iter().map(Item::known).collect()))
+        if !small {
+            return Ok(None);
+        }
+        let given: Vec<Option<Vec<usize>>> =
+            known.iter().map(|tensor| tensor.map(|tensor| tensor.shape().to_vec())).collect();
+        let steps = op_work(op, &given, &shapes);
+        if steps > MOST_STEPS {
+            return Ok(None);
+        }
+        // Eight bytes are the most that an element takes.
+        self.spend(8 * steps as usize)?;
+        Ok(Some(op.evaluate(&known, &shapes).into_iter().map(Item::known).collect()))
     }
 
     /// An item as a value of the graph.
@@ -148,6 +190,10 @@ impl Building {
 
     /// Passes if a value of this type can be held in memory.
     pub(crate) fn check_size(&self, ty: &ValueType) -> Result<(), Trouble> {
+        if ty.shape.rank() > MOST_AXES {
+            let got = format!("{} axes", ty.shape.rank());
+            return Err(Trouble::refused(format!("values of at most {MOST_AXES} axes"), got));
+        }
         let bytes = ty.shape.elements_per_sample().and_then(|n| n.checked_mul(ty.dtype.size_bytes()));
         match bytes {
             Some(bytes) if bytes <= LARGEST_VALUE_BYTES => Ok(()),
@@ -161,11 +207,12 @@ impl Building {
     /// `name`, or where that is taken `name.1`, `name.2` and so on.
     fn unique(&mut self, name: &str) -> String {
         let mut unique = name.to_string();
-        let mut number = 0;
-        while !self.names.insert(unique.clone()) {
-            number += 1;
-            unique = format!("{name}.{number}");
+        while self.names.contains_key(&unique) {
+            let others = self.names.entry(name.into()).or_default();
+            *others += 1;
+            unique = format!("{name}.{others}");
         }
+        self.names.insert(unique.clone(), 0);
         unique
     }
 }

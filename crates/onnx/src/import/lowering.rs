@@ -13,6 +13,9 @@ use super::value::{Affine, Item, integers};
 use crate::proto::{AttributeProto, NodeProto, TensorProto, attribute_type};
 use crate::tensor::TensorReader;
 
+/// Integers that say how to compute: two for an axis at most, but for indices.
+pub(crate) const MOST_SIZES: usize = 1 << 16;
+
 /// The outputs of a node, in order.
 pub(crate) type Lowered = Result<Vec<Item>, Trouble>;
 
@@ -51,6 +54,9 @@ impl Lowering<'_> {
     pub(crate) fn sizes(&self, index: usize) -> Result<Vec<Affine>, Trouble> {
         match self.input(index)? {
             Item::Symbolic(symbolic) => Ok(symbolic.elements),
+            Item::Known(tensor) if tensor.len() > MOST_SIZES => {
+                Err(Trouble::refused(format!("at most {MOST_SIZES} sizes"), format!("{}", tensor.len())))
+            }
             Item::Known(tensor) => match integers(&tensor) {
                 Some(values) => Ok(values.into_iter().map(Affine::fixed).collect()),
                 None => Err(Trouble::refused("integers", tensor.dtype().to_string())),
@@ -80,7 +86,9 @@ impl Lowering<'_> {
 
     /// Numbers that say how to compute.
     pub(crate) fn known_floats(&self, index: usize) -> Result<Vec<f64>, Trouble> {
-        Ok(floats(&*self.known(index)?))
+        let known = self.known(index)?;
+        self.building.spend(known.len() * size_of::<f64>())?;
+        Ok(floats(&known))
     }
 
     /// Element type and shape.
@@ -268,7 +276,7 @@ impl Lowering<'_> {
 
     /// A constant of equal elements.
     pub(crate) fn filled(&self, dtype: DType, value: f64, shape: &[usize]) -> Result<Item, Trouble> {
-        Ok(Item::known(super::ops::shape::filled(&scalar(dtype, value), shape.to_vec())?))
+        Ok(Item::known(super::ops::shape::filled(self.building, &scalar(dtype, value), shape.to_vec())?))
     }
 
     /// Equal elements in the shape of another tensor.
@@ -291,6 +299,11 @@ impl Lowering<'_> {
         let length =
             length.ok_or_else(|| Trouble::refused("a number of elements that fits in memory", "more"))?;
         self.reshape(x, vec![length])
+    }
+
+    /// Counts a tensor of integers that is about to be made.
+    pub(crate) fn spend_on(&self, shape: &[usize]) -> Result<(), Trouble> {
+        super::ops::shape::checked(self.building, DType::I64, shape).map(|_| ())
     }
 
     /// One number, of a type.

@@ -17,6 +17,7 @@ mod sampled;
 mod scope;
 mod symbolic;
 mod trouble;
+mod unsupported;
 mod value;
 mod view;
 
@@ -34,6 +35,9 @@ use crate::{BatchAxis, ImportOptions, OnnxError, UnsupportedOperator};
 
 /// The oldest operator set that is read.
 const OLDEST_OPSET: i64 = 7;
+
+/// Operator sets that a model, or a function, may use: they are searched for every node.
+const MOST_OPSETS: usize = 256;
 
 /// A model that was read.
 #[derive(Debug)]
@@ -59,6 +63,10 @@ pub(crate) fn import(
     options: &ImportOptions,
 ) -> Result<Imported, OnnxError> {
     let graph = graph_of(model)?;
+    let most = model.functions.iter().map(|function| function.opset_import.len()).max().unwrap_or(0);
+    if most.max(model.opset_import.len()) > MOST_OPSETS {
+        return Err(OnnxError::Bound { what: "operator sets", most: MOST_OPSETS });
+    }
     let opset = opset(model)?;
     let boundary = Boundary::new(graph, options)?;
     let mut attempt = |batched: bool| {
@@ -130,7 +138,7 @@ fn attempt(
     reader: &mut TensorReader,
     options: &ImportOptions,
 ) -> Result<Graph, OnnxError> {
-    let mut building = Building::default();
+    let mut building = Building::new(options.known_bytes);
     let freed = match options.batch {
         BatchAxis::Freed(batch) if batched => Some(batch),
         _ => None,

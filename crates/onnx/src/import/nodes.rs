@@ -9,11 +9,14 @@ use super::registry::lowering;
 use super::scope::{Meaning, Scope};
 use super::symbolic;
 use super::trouble::Trouble;
+use super::unsupported::Unsupported;
 use super::value::Item;
 use super::view::View;
-use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::OnnxError;
+use crate::proto::{
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+};
 use crate::tensor::TensorReader;
-use crate::{OnnxError, UnsupportedOperator};
 
 /// Nodes of a model, with every call of a function counted as the nodes that it stands for.
 const MOST_NODES: usize = 1 << 20;
@@ -27,7 +30,7 @@ pub(crate) struct Walk<'m, 'b> {
     functions: HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>,
     opsets: &'m [OperatorSetIdProto],
     freed: Option<usize>,
-    unsupported: Vec<UnsupportedOperator>,
+    unsupported: Unsupported,
     nodes: usize,
 }
 
@@ -54,7 +57,7 @@ impl<'m, 'b> Walk<'m, 'b> {
             functions: model.functions.iter().map(|function| (key(function), function)).collect(),
             opsets: &model.opset_import,
             freed,
-            unsupported: Vec::new(),
+            unsupported: Unsupported::default(),
             nodes: 0,
         }
     }
@@ -75,8 +78,9 @@ impl<'m, 'b> Walk<'m, 'b> {
                 *meaning = Meaning::Item(self.settle(view, name)?);
             }
         }
-        if !self.unsupported.is_empty() {
-            return Err(OnnxError::Unsupported(self.unsupported));
+        let unsupported = self.unsupported.list();
+        if !unsupported.is_empty() {
+            return Err(OnnxError::Unsupported(unsupported));
         }
         let items = meanings.into_iter().zip(&outputs).map(|(meaning, name)| match meaning {
             Meaning::Item(item) => Ok(item),
@@ -158,6 +162,9 @@ impl<'m, 'b> Walk<'m, 'b> {
     ) -> Result<Vec<Meaning>, OnnxError> {
         let missing = || vec![Meaning::Missing; node.output.len()];
         let name = node_name(node, place.prefix);
+        // The node's name is kept, and its outputs' as names of what they mean.
+        let names = node.output.iter().map(String::len).sum::<usize>();
+        self.building.spend(name.len().saturating_add(names))?;
         let opset = opset(node, place.opsets);
         if opset == 0 && is_onnx_domain(&node.domain) {
             let problem =
@@ -180,7 +187,7 @@ impl<'m, 'b> Walk<'m, 'b> {
         let function = self.functions.get(&(&*node.domain, &*node.op_type, &*node.overload)).copied();
         let lower = if is_onnx_domain(&node.domain) { lowering(&node.op_type) } else { None };
         if function.is_none() && lower.is_none() && node.op_type != "If" {
-            self.note(node, opset, &name, None, None);
+            self.unsupported.note(node, opset, &name, None, None);
             return Ok(missing());
         }
         if !known {
@@ -212,56 +219,23 @@ impl<'m, 'b> Walk<'m, 'b> {
             }
             Ok(items) => {
                 let used = node.output.iter().filter(|output| !output.is_empty()).count();
-                self.note(
-                    node,
-                    opset,
-                    &name,
-                    Some(format!("{used} outputs, where {} are supported", items.len())),
-                    None,
-                );
+                let problem = format!("{used} outputs, where {} are supported", items.len());
+                self.unsupported.note(node, opset, &name, Some(problem), None);
                 Ok(missing())
             }
             Err(Trouble::Unsupported(problem)) => {
-                self.note(node, opset, &name, Some(problem), None);
+                self.unsupported.note(node, opset, &name, Some(problem), None);
                 Ok(missing())
             }
             Err(Trouble::Unknown(index)) => {
-                self.note(node, opset, &name, None, node.input.get(index).map(String::as_str));
+                let unknown = node.input.get(index).map(String::as_str);
+                self.unsupported.note(node, opset, &name, None, unknown);
                 Ok(missing())
             }
             Err(Trouble::Refused(problem)) => {
                 Err(OnnxError::Node { node: name, operator: node.op_type.clone(), problem })
             }
             Err(Trouble::Model(error)) => Err(error),
-        }
-    }
-
-    /// Notes what is not supported, or which input would have to be known.
-    fn note(
-        &mut self,
-        node: &NodeProto,
-        opset: i64,
-        name: &str,
-        problem: Option<String>,
-        unknown: Option<&str>,
-    ) {
-        let operator = match is_onnx_domain(&node.domain) {
-            true => node.op_type.clone(),
-            false => format!("{}.{}", node.domain, node.op_type),
-        };
-        let same = |u: &&mut UnsupportedOperator| {
-            u.operator == operator && u.problem == problem && u.unknown.is_empty() == unknown.is_none()
-        };
-        let nodes = vec![name.to_string()];
-        let unknown: Vec<String> = unknown.map(str::to_string).into_iter().collect();
-        match self.unsupported.iter_mut().find(same) {
-            Some(noted) => {
-                noted.nodes.extend(nodes);
-                noted.unknown.extend(
-                    unknown.into_iter().filter(|name| !noted.unknown.contains(name)).collect::<Vec<_>>(),
-                );
-            }
-            None => self.unsupported.push(UnsupportedOperator { operator, opset, problem, unknown, nodes }),
         }
     }
 
@@ -285,12 +259,17 @@ impl<'m, 'b> Walk<'m, 'b> {
                 }
             }
         }
-        let attributes = |name: &str| {
-            let given = node.attribute.iter().find(|attribute| attribute.name == name);
-            given.or_else(|| function.attribute_proto.iter().find(|attribute| attribute.name == name))
-        };
-        let nodes: Vec<NodeProto> =
-            function.node.iter().map(|node| substituted(node, &attributes, &left_out)).collect();
+        // The first of a name counts, and the node's before the function's.
+        let attributes: HashMap<&str, &AttributeProto> = (node.attribute.iter())
+            .chain(&function.attribute_proto)
+            .rev()
+            .map(|attribute| (attribute.name.as_str(), attribute))
+            .collect();
+        let mut nodes = Vec::new();
+        for node in &function.node {
+            self.building.spend(copied_bytes(node, &attributes))?;
+            nodes.push(substituted(node, &attributes, &left_out));
+        }
         let prefix = format!("{name}/");
         let opsets = if function.opset_import.is_empty() { place.opsets } else { &function.opset_import };
         let inner = Place { opsets, prefix: &prefix, depth: place.depth + 1 };
@@ -391,10 +370,38 @@ fn condition(inputs: &[Option<Item>]) -> Result<bool, Trouble> {
     known.ok_or(Trouble::Unknown(0))
 }
 
+/// About what [`substituted`] makes.
+fn copied_bytes(node: &NodeProto, attributes: &HashMap<&str, &AttributeProto>) -> usize {
+    let names = |names: &[String]| names.iter().map(|name| size_of::<String>() + name.len()).sum::<usize>();
+    let attribute_bytes = |attribute: &AttributeProto| {
+        let given = attributes.get(attribute.ref_attr_name.as_str()).copied();
+        let lists = |a: &AttributeProto| 8 * (a.ints.len() + a.floats.len() + 4 * a.strings.len());
+        // Raw data is shared, numbers in lists are not.
+        let tensor = |a: &AttributeProto| {
+            let lists = |t: &TensorProto| {
+                t.float_data.len()
+                    + t.int32_data.len()
+                    + t.int64_data.len()
+                    + t.double_data.len()
+                    + t.uint64_data.len()
+            };
+            a.t.as_deref().map_or(0, |t| size_of::<TensorProto>() + 8 * lists(t))
+        };
+        let graph = |a: &AttributeProto| {
+            let of = |g: &GraphProto| g.node.iter().map(|node| copied_bytes(node, attributes)).sum::<usize>();
+            a.g.as_deref().map_or(0, of)
+        };
+        let attribute = given.unwrap_or(attribute);
+        size_of::<AttributeProto>() + lists(attribute) + tensor(attribute) + graph(attribute)
+    };
+    let own = size_of::<NodeProto>() + names(&node.input) + names(&node.output) + node.name.len();
+    own + node.attribute.iter().map(attribute_bytes).sum::<usize>()
+}
+
 /// A node of a function with the attributes of the node that calls it, and without the inputs that this one leaves out.
-fn substituted<'a>(
+fn substituted(
     node: &NodeProto,
-    attributes: &impl Fn(&str) -> Option<&'a AttributeProto>,
+    attributes: &HashMap<&str, &AttributeProto>,
     left_out: &HashSet<&str>,
 ) -> NodeProto {
     let mut node = node.clone();
@@ -407,7 +414,7 @@ fn substituted<'a>(
         .into_iter()
         .filter_map(|mut attribute| {
             if !attribute.ref_attr_name.is_empty() {
-                let given = attributes(&attribute.ref_attr_name)?;
+                let given = *attributes.get(attribute.ref_attr_name.as_str())?;
                 return Some(AttributeProto { name: attribute.name, ..given.clone() });
             }
             if let Some(graph) = attribute.g.as_deref_mut() {

@@ -2,7 +2,8 @@
 
 use super::lowering::{Lowered, Lowering};
 use super::ops::{
-    conv, elementwise, image, index, layout, linear, norm, pool, quantize, recurrent, reduce, shape,
+    attention, conv, elementwise, image, index, layout, linear, norm, pool, quantize, recurrent, reduce,
+    shape,
 };
 
 /// Translates a node.
@@ -31,6 +32,9 @@ pub(crate) fn lowering(op_type: &str) -> Option<Lower> {
         "MatMul" => linear::matmul,
         "Gemm" => linear::gemm,
         "Einsum" => linear::einsum,
+        "Attention" => attention::attention,
+        "RotaryEmbedding" => attention::rotary_embedding,
+        "SwiGLU" => attention::swiglu,
         "RNN" | "GRU" | "LSTM" => recurrent::recurrent,
         "QuantizeLinear" => quantize::quantize,
         "DequantizeLinear" => quantize::dequantize,

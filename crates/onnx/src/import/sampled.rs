@@ -90,6 +90,7 @@ fn as_data() -> Trouble {
 /// Computes the node for two and for three samples, and concludes from these what it is for any number. A number that is not
 /// `each * n + fixed` in both is given up; its shape is kept.
 pub(crate) fn by_example(l: &mut Lowering<'_>, lower: Lower) -> Lowered {
+    super::symbolic::spend(l)?;
     let given = l.inputs.clone();
     let mut examples = Vec::new();
     for samples in [2, 3] {
@@ -109,10 +110,9 @@ fn example(item: &Item, samples: usize) -> Result<Item, Trouble> {
     Ok(match item {
         Item::Known(_) => item.clone(),
         Item::Symbolic(Symbolic { shape, elements }) => {
-            let of = |affine: &Affine| affine.each * samples as i64 + affine.fixed;
-            Item::known(
-                Tensor::new(shape.clone(), elements.iter().map(of).collect::<Vec<_>>()).expect("as many"),
-            )
+            let of = |affine: &Affine| affine.at(samples as i64);
+            let values = elements.iter().map(of).collect::<Option<Vec<_>>>().ok_or_else(as_data)?;
+            Item::known(Tensor::new(shape.clone(), values).expect("as many"))
         }
         Item::Sampled(sampled) => {
             let dims = sampled.ty.shape.dims();
@@ -127,7 +127,9 @@ fn example(item: &Item, samples: usize) -> Result<Item, Trouble> {
             for o in 0..outer {
                 for n in 0..samples as i64 {
                     let part = &elements[o * inner..(o + 1) * inner];
-                    values.extend(part.iter().map(|affine| affine.each * n + affine.fixed));
+                    for affine in part {
+                        values.push(affine.at(n).ok_or_else(as_data)?);
+                    }
                 }
             }
             let data = of_type(sampled.ty.dtype, values);
@@ -172,10 +174,10 @@ fn affine(two: &Tensor, three: &Tensor, axis: usize) -> Option<Vec<Affine>> {
             let at = |values: &[i64], samples: usize, n: usize| values[(o * samples + n) * inner + i];
             let fixed = at(&of_three, 3, 0);
             let element = Affine { each: at(&of_three, 3, 1).checked_sub(fixed)?, fixed };
-            let value = |n: i64| element.each * n + element.fixed;
-            if at(&of_three, 3, 2) != value(2)
-                || at(&of_two, 2, 0) != value(0)
-                || at(&of_two, 2, 1) != value(1)
+            let value = |n: i64| element.at(n);
+            if Some(at(&of_three, 3, 2)) != value(2)
+                || Some(at(&of_two, 2, 0)) != value(0)
+                || Some(at(&of_two, 2, 1)) != value(1)
             {
                 return None;
             }
@@ -229,6 +231,9 @@ fn gather_nd(l: &mut Lowering<'_>, data: &Item, indices: &Sampled) -> Lowered {
         together = together.checked_mul(length).ok_or_else(as_data)?;
         for (place, index) in flat.iter_mut().zip(within.chunks(parts - 1)) {
             let index = if index[part] < 0 { index[part] + length as i64 } else { index[part] };
+            if !(0..length as i64).contains(&index) {
+                return Err(Trouble::refused(format!("indices below {length}"), format!("{index}")));
+            }
             *place = *place * length as i64 + index;
         }
     }

@@ -21,6 +21,7 @@ pub(crate) fn evaluate(l: &mut Lowering<'_>, lower: Lower) -> Lowered {
     if !l.inputs.iter().any(is_symbolic) {
         return lower(l);
     }
+    spend(l)?;
     match l.node.op_type.as_str() {
         "Add" => each(l, Affine::add),
         "Sub" => each(l, |a, b| a.add(b.negate()?)),
@@ -49,6 +50,18 @@ pub(crate) fn evaluate(l: &mut Lowering<'_>, lower: Lower) -> Lowered {
         }
         _ => lower(l),
     }
+}
+
+/// Counts what is computed from integers beside others that depend on the batch.
+pub(super) fn spend(l: &Lowering<'_>) -> Result<(), Trouble> {
+    let elements = |item: &Item| match item {
+        Item::Known(tensor) => tensor.len(),
+        Item::Symbolic(symbolic) => symbolic.elements.len(),
+        Item::Sampled(sampled) => sampled.elements.as_ref().map_or(0, Vec::len),
+        Item::Graph(_) | Item::View(_) => 0,
+    };
+    let all = l.inputs.iter().flatten().map(elements).fold(0, usize::saturating_add);
+    Ok(l.building.spend(all.saturating_mul(size_of::<Affine>()))?)
 }
 
 /// An input as integers that may depend on the number of samples.

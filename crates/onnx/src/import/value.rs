@@ -64,6 +64,11 @@ impl Affine {
         }
     }
 
+    /// The number for so many samples.
+    pub(crate) fn at(self, samples: i64) -> Option<i64> {
+        self.each.checked_mul(samples)?.checked_add(self.fixed)
+    }
+
     pub(crate) fn add(self, other: Affine) -> Option<Affine> {
         Some(Affine { each: self.each.checked_add(other.each)?, fixed: self.fixed.checked_add(other.fixed)? })
     }

@@ -168,6 +168,9 @@ struct Cut {
 }
 
 fn cut(base: &[Dim], axes: &[Vec<usize>], to: &[Dim]) -> Option<Cut> {
+    if to.contains(&Dim::Fixed(0)) {
+        return None;
+    }
     // For each axis of the base the parts that it is cut into, and for each axis of the shape which parts it has.
     let mut parts: Vec<Vec<usize>> = vec![Vec::new(); base.len()];
     let mut taken: Vec<Vec<(usize, usize)>> = vec![Vec::new(); to.len()];
@@ -196,6 +199,10 @@ fn cut(base: &[Dim], axes: &[Vec<usize>], to: &[Dim]) -> Option<Cut> {
             } else {
                 return None;
             };
+            if part == 1 && left > 1 {
+                // The batch is wanted, and does not come next.
+                return None;
+            }
             taken.push((axis, parts[axis].len()));
             parts[axis].push(part);
             need /= part;

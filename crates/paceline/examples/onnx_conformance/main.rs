@@ -40,8 +40,8 @@ fn main() -> anyhow::Result<()> {
         let outcome = case.run(&*device)?;
         let shown = match &outcome {
             Outcome::Pass => None,
-            Outcome::Unsupported(why) => arguments.verbose.then_some(("unsupported", why)),
-            Outcome::Fail(why) => Some(("FAIL", why)),
+            Outcome::Unsupported(why) => arguments.verbose.then(|| ("unsupported", format!("{why:?}"))),
+            Outcome::Fail(why) => Some(("FAIL", why.clone())),
         };
         if let Some((kind, why)) = shown {
             eprintln!("{kind} {}: {why}", case.name);

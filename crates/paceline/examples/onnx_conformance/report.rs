@@ -1,14 +1,21 @@
 //! The table by operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::case::{Case, Outcome};
 
+/// What is not supported of each operator.
+type Reasons<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// Reasons that are listed for an operator before they are only counted.
+const MOST_REASONS: usize = 3;
+
 #[derive(Default)]
 struct Row<'a> {
     pass: usize,
-    unsupported: Vec<(&'a str, &'a str)>,
+    unsupported: usize,
+    reasons: Reasons<'a>,
     fail: usize,
 }
 
@@ -19,7 +26,12 @@ pub fn markdown(results: &[(Case, Outcome)], onnx: &str) -> String {
         let row = rows.entry(&case.operator).or_default();
         match outcome {
             Outcome::Pass => row.pass += 1,
-            Outcome::Unsupported(why) => row.unsupported.push((&case.name, why)),
+            Outcome::Unsupported(why) => {
+                row.unsupported += 1;
+                why.iter().for_each(|(of, what)| {
+                    row.reasons.entry(of).or_default().insert(what);
+                });
+            }
             Outcome::Fail(_) => row.fail += 1,
         }
     }
@@ -29,35 +41,30 @@ pub fn markdown(results: &[(Case, Outcome)], onnx: &str) -> String {
          | operator | pass | unsupported | fail | what is not supported |\n|---|---|---|---|---|\n",
         results.len(),
         total(|row| row.pass),
-        total(|row| row.unsupported.len()),
+        total(|row| row.unsupported),
         total(|row| row.fail),
     );
     for (operator, row) in &rows {
-        let mut reasons: Vec<String> = row.unsupported.iter().map(|(_, why)| reason(why)).collect();
-        reasons.sort();
-        reasons.dedup();
-        let reasons = reasons.join("; ").replace('|', "\\|");
-        let _ = writeln!(
-            text,
-            "| {operator} | {} | {} | {} | {reasons} |",
-            row.pass,
-            row.unsupported.len(),
-            row.fail
-        );
+        let reasons = shown(&row.reasons).replace('|', "\\|");
+        let _ =
+            writeln!(text, "| {operator} | {} | {} | {} | {reasons} |", row.pass, row.unsupported, row.fail);
     }
     text
 }
 
-/// A reason without the names of nodes.
-fn reason(why: &str) -> String {
-    let why = why.strip_prefix("the model uses what is not supported: ").unwrap_or(why);
-    let mut reason = String::new();
-    for part in why.split(", in '") {
-        let rest = if reason.is_empty() { part } else { part.split_once("' ").map_or("", |(_, rest)| rest) };
-        if !reason.is_empty() && !rest.is_empty() {
-            reason.push_str(", ");
+/// `Cast: conversion to int4, conversion to uint4; Loop`.
+fn shown(reasons: &Reasons<'_>) -> String {
+    let of = |(operator, what): (&&str, &BTreeSet<&str>)| {
+        let listed: Vec<&str> =
+            what.iter().copied().filter(|what| !what.is_empty()).take(MOST_REASONS).collect();
+        let more = match what.len().saturating_sub(MOST_REASONS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        match listed[..] {
+            [] => operator.to_string(),
+            _ => format!("{operator}: {}{more}", listed.join(", ")),
         }
-        reason.push_str(rest);
-    }
-    reason
+    };
+    reasons.iter().map(of).collect::<Vec<_>>().join("; ")
 }

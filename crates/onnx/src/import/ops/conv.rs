@@ -57,7 +57,9 @@ pub(crate) fn conv_transpose(l: &mut Lowering<'_>) -> Lowered {
     let auto = l.string("auto_pad", "NOTSET")?;
     let wanted = match l.ints("output_shape")? {
         Some(shape) => Some(usizes(&shape[shape.len().saturating_sub(axes)..], "output_shape")?),
-        None if auto.starts_with("SAME") => Some(lengths.iter().zip(&stride).map(|(l, s)| l * s).collect()),
+        None if auto.starts_with("SAME") => {
+            Some(lengths.iter().zip(&stride).map(|(length, &stride)| length.saturating_mul(stride)).collect())
+        }
         None => None,
     };
     let padding = match wanted {
@@ -65,8 +67,9 @@ pub(crate) fn conv_transpose(l: &mut Lowering<'_>) -> Lowered {
         Some(wanted) => {
             let mut padding = Vec::new();
             for i in 0..axes {
-                let reach = (kernel[i].saturating_sub(1)) * dilation[i] + 1;
-                let whole = lengths[i].saturating_sub(1) * stride[i] + output_padding[i] + reach;
+                let reach = kernel[i].saturating_sub(1).saturating_mul(dilation[i]).saturating_add(1);
+                let whole = lengths[i].saturating_sub(1).saturating_mul(stride[i]);
+                let whole = whole.saturating_add(output_padding[i]).saturating_add(reach);
                 let total = match whole.checked_sub(wanted[i]) {
                     Some(total) => total,
                     None => {

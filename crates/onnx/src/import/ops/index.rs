@@ -25,7 +25,7 @@ pub(crate) fn gather(l: &mut Lowering<'_>) -> Lowered {
         let dims = l.dims(&x);
         let known: Vec<i64> =
             known.into_iter().map(|i| if i < 0 { i.saturating_add(length as i64) } else { i }).collect();
-        let stretches = 1 + known.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
+        let stretches = 1 + known.windows(2).filter(|pair| pair[0].checked_add(1) != Some(pair[1])).count();
         if stretches <= MOST_STRETCHES {
             let taken = take(l, &x, axis, &known)?;
             let own = tensor.shape().iter().map(|&length| Dim::Fixed(length));
@@ -113,6 +113,7 @@ pub(crate) fn compress(l: &mut Lowering<'_>) -> Lowered {
 /// Where a known tensor is not zero: an index for each axis in a row.
 pub(crate) fn non_zero(l: &mut Lowering<'_>) -> Lowered {
     let x = l.known(0)?;
+    l.building.spend(x.len().saturating_mul(size_of::<f64>()))?;
     let shape = x.shape().to_vec();
     let places: Vec<usize> = crate::import::lowering::floats(&x)
         .into_iter()
@@ -120,6 +121,7 @@ pub(crate) fn non_zero(l: &mut Lowering<'_>) -> Lowered {
         .filter(|(_, element)| *element != 0.0)
         .map(|(place, _)| place)
         .collect();
+    l.building.spend((shape.len() * places.len()).saturating_mul(size_of::<i64>()))?;
     let mut rows = Vec::with_capacity(shape.len() * places.len());
     for axis in 0..shape.len() {
         let inner: usize = shape[axis + 1..].iter().product();

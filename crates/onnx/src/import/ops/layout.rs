@@ -2,7 +2,7 @@
 
 use paceline_graph::{Concat, Dim, Expand, Gather, Op, Pad, PadMode, Slice, Split, Tensor, Tile, Trilu};
 
-use crate::import::lowering::{Lowered, Lowering, usizes};
+use crate::import::lowering::{Lowered, Lowering, MOST_SIZES, usizes};
 use crate::import::trouble::Trouble;
 use crate::import::value::{Affine, Item};
 use crate::import::view;
@@ -176,8 +176,9 @@ pub(in crate::import) fn split_sizes(l: &Lowering<'_>, length: usize) -> Result<
         return usizes(&sizes, "lengths");
     }
     let count = usize::try_from(l.int("num_outputs", l.node.output.len() as i64)?).unwrap_or(0);
-    if count == 0 || count > length.max(1) {
-        return Err(Trouble::refused(format!("from 1 to {length} outputs"), format!("{count}")));
+    let most = length.clamp(1, MOST_SIZES);
+    if count == 0 || count > most {
+        return Err(Trouble::refused(format!("from 1 to {most} outputs"), format!("{count}")));
     }
     let each = length.div_ceil(count);
     Ok((0..count).map(|i| each.min(length.saturating_sub(i * each))).collect())
@@ -241,6 +242,8 @@ fn cut(
     if step < 0 {
         let first = from_end(start).min(length - 1);
         let last = if end < -length { -1 } else { from_end(end).max(-1) };
+        let count = usize::try_from(first.saturating_sub(last)).unwrap_or(0) / step.unsigned_abs() as usize;
+        l.building.spend(count.saturating_add(1).saturating_mul(size_of::<i64>()))?;
         let mut indices = Vec::new();
         let mut index = first;
         while index > last && index >= 0 {
@@ -322,8 +325,9 @@ pub(crate) fn pad(l: &mut Lowering<'_>) -> Lowered {
         let (begin, end) = *pads;
         if begin < 0 || end < 0 {
             let length = l.length(&x, axis)? as i64;
-            let (start, stop) = ((-begin).max(0), length - (-end).max(0));
-            x = cut(l, x, axis, Affine::fixed(start.min(length)), Affine::fixed(stop.max(0)), 1)?;
+            let (start, stop) =
+                (begin.saturating_neg().max(0), length - end.saturating_neg().clamp(0, length));
+            x = cut(l, x, axis, Affine::fixed(start.min(length)), Affine::fixed(stop), 1)?;
             *pads = (begin.max(0), end.max(0));
         }
     }
@@ -373,7 +377,7 @@ pub(crate) fn expand(l: &mut Lowering<'_>) -> Lowered {
             (own, Dim::Fixed(1)) => own,
             // The batch size that the model was exported for.
             (own @ Dim::Batch(each), Dim::Fixed(length))
-                if freed.is_some_and(|batch| batch * each == length) =>
+                if freed.is_some_and(|batch| batch.checked_mul(each) == Some(length)) =>
             {
                 own
             }
@@ -419,7 +423,10 @@ pub(crate) fn trilu(l: &mut Lowering<'_>) -> Lowered {
 fn block(l: &Lowering<'_>, x: &Item) -> Result<(Dim, usize, usize, usize, usize), Trouble> {
     let size = usizes(&[l.int("blocksize", 0)?], "blocksize")?[0];
     match l.dims(x)[..] {
-        [batch, Dim::Fixed(c), Dim::Fixed(h), Dim::Fixed(w)] if size > 0 => Ok((batch, c, h, w, size)),
+        // A larger one divides nothing that fits in memory, and its powers are no numbers.
+        [batch, Dim::Fixed(c), Dim::Fixed(h), Dim::Fixed(w)] if (1..=MOST_SIZES).contains(&size) => {
+            Ok((batch, c, h, w, size))
+        }
         _ => Err(Trouble::refused("[N, C, H, W] and a blocksize of at least 1", l.ty(x).to_string())),
     }
 }

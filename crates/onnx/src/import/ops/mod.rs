@@ -1,5 +1,6 @@
 //! Translations of ONNX's operators, one file a family. Source: the operator reference of ONNX, onnx.ai/onnx/operators.
 
+pub(in crate::import) mod attention;
 pub(in crate::import) mod conv;
 pub(in crate::import) mod elementwise;
 pub(in crate::import) mod image;

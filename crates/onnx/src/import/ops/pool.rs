@@ -173,11 +173,12 @@ pub(crate) fn max_unpool(l: &mut Lowering<'_>) -> Lowered {
     let batch = l.length(&x, 0)?;
     let mut shape = vec![batch, l.length(&x, 1)?];
     for i in 0..axes {
-        let whole = lengths[i].saturating_sub(1) * stride[i] + kernel[i];
-        let length = whole.checked_sub(padding[i].0 + padding[i].1);
+        let whole = lengths[i].saturating_sub(1).saturating_mul(stride[i]).saturating_add(kernel[i]);
+        let length = whole.checked_sub(padding[i].0.saturating_add(padding[i].1));
         shape.push(length.ok_or_else(|| Trouble::refused("pads within the output", format!("{padding:?}")))?);
     }
-    let zeros = l.filled(DType::F32, 0.0, &[shape.iter().product()])?;
+    let count = shape.iter().fold(1, |n: usize, &length| n.saturating_mul(length));
+    let zeros = l.filled(DType::F32, 0.0, &[count])?;
     let (values, places) = (l.flat(&x)?, l.flat(&indices)?);
     let op = Op::ScatterElements(ScatterElements { axis: 0, reduction: Scatter::Replace });
     let flat = l.add(op, &[&zeros, &places, &values])?;

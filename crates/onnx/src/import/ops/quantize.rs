@@ -61,7 +61,9 @@ fn along(l: &mut Lowering<'_>, x: &Item, axis: usize, rank: usize) -> Result<Ite
     match l.dims(x)[..] {
         [length] => {
             let mut dims = vec![Dim::Fixed(1); rank];
-            dims[axis] = length;
+            let place = dims.get_mut(axis);
+            *place.ok_or_else(|| Trouble::refused(format!("an axis {axis}"), format!("{rank} axes")))? =
+                length;
             l.reshape(x, dims)
         }
         _ => Ok(x.clone()),

@@ -60,7 +60,8 @@ fn of_nothing(
         ReduceOp::Min => f64::INFINITY,
         _ => return Ok(None),
     };
-    if dtype.is_float() || !axes.iter().any(|&axis| dims[axis] == Dim::Fixed(0)) {
+    let batched = dims.iter().any(|dim| dim.is_batch());
+    if dtype.is_float() || batched || !axes.iter().any(|&axis| dims[axis] == Dim::Fixed(0)) {
         return Ok(None);
     }
     let kept = (0..dims.len()).filter_map(|axis| match axes.contains(&axis) {

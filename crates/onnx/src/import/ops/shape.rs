@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use paceline_graph::{DType, Data, Expand, Op, Tensor};
+use paceline_graph::{DType, Data, Expand, Op, Tensor, ValueType};
 
+use crate::import::building::Building;
 use crate::import::lowering::{Lowered, Lowering, scalar, usizes};
 use crate::import::trouble::Trouble;
 use crate::import::value::{Affine, Item, Symbolic};
@@ -51,19 +52,30 @@ pub(crate) fn constant(l: &mut Lowering<'_>) -> Lowered {
 }
 
 /// A number of elements that may be made.
-fn checked(shape: &[usize]) -> Result<usize, Trouble> {
-    let count = shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length));
-    count.filter(|&count| count <= MOST_ELEMENTS).ok_or_else(|| {
-        Trouble::refused(
+pub(in crate::import) fn checked(
+    building: &Building,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<usize, Trouble> {
+    building.check_size(&ValueType::new(dtype, shape))?;
+    let count: usize = shape.iter().product();
+    if count > MOST_ELEMENTS {
+        return Err(Trouble::refused(
             format!("a constant of at most {MOST_ELEMENTS} elements"),
             format!("shape {shape:?}"),
-        )
-    })
+        ));
+    }
+    building.spend(count * dtype.size_bytes())?;
+    Ok(count)
 }
 
 /// Copies of one element.
-pub(in crate::import) fn filled(element: &Tensor, shape: Vec<usize>) -> Result<Tensor, Trouble> {
-    let count = checked(&shape)?;
+pub(in crate::import) fn filled(
+    building: &Building,
+    element: &Tensor,
+    shape: Vec<usize>,
+) -> Result<Tensor, Trouble> {
+    let count = checked(building, element.dtype(), &shape)?;
     let data = paceline_graph::by_type!(Data, element.data(), values => match values[..] {
         [value] => Data::of(vec![value; count]),
         _ => return Err(Trouble::refused("one value", format!("{}", values.len()))),
@@ -80,7 +92,7 @@ pub(crate) fn constant_of_shape(l: &mut Lowering<'_>) -> Lowered {
     let sizes = l.sizes(0)?;
     if sizes.iter().all(|size| size.constant().is_some()) {
         let shape = usizes(&l.known_ints(0)?, "lengths")?;
-        return Ok(vec![Item::known(filled(&element, shape)?)]);
+        return Ok(vec![Item::known(filled(l.building, &element, shape)?)]);
     }
     let dims: Option<Vec<_>> = sizes.iter().map(|size| size.dim()).collect();
     let dims =
@@ -100,6 +112,7 @@ pub(crate) fn range(l: &mut Lowering<'_>) -> Lowered {
     if !count.is_finite() || count > MOST_ELEMENTS as f64 {
         return Err(Trouble::refused(format!("at most {MOST_ELEMENTS} elements"), format!("{count}")));
     }
+    checked(l.building, start.dtype(), &[count as usize])?;
     let at = |i: usize| start_at + i as f64 * delta;
     let data: Data = match start.dtype() {
         DType::F32 => Data::of((0..count as usize).map(|i| at(i) as f32).collect::<Vec<f32>>()),
@@ -126,7 +139,7 @@ pub(crate) fn eye_like(l: &mut Lowering<'_>) -> Lowered {
         None => ty.dtype,
     };
     let k = l.int("k", 0)?;
-    checked(&[rows, columns])?;
+    checked(l.building, to, &[rows, columns])?;
     let mut data = Data::zeros(to, rows * columns);
     let one = scalar(to, 1.0);
     for row in 0..rows as i64 {
