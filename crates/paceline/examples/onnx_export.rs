@@ -1,6 +1,8 @@
 //! Writes models as ONNX, each with inputs and what the reference computes, for `cargo xtask onnx-export-check`.
 //!
-//! Before that each is read back: it must be written the same again, and compute the same on the CPU, bit for bit.
+//! Each is also read back, and must compute the same on the CPU: models of ours bit for bit; random graphs within rounding, as some of
+//! their pieces come back as others, and how many do so bit for bit is told. What is read back is written, read and written again,
+//! until that gives the same file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,8 +18,14 @@ use paceline::seam::{Batch, CompileOptions, Device, Part, View, ViewMut, execute
 use paceline::{Graph, Tensor};
 use serde_json::{Value, json};
 
+/// What names of random graphs begin with.
+const RANDOM: &str = "random-";
 /// Samples of each model.
 const SAMPLES: usize = 2;
+/// How far what comes back may be off, relative to the largest element of an output: rounding, in another order.
+const TOLERANCE: f64 = 1e-5;
+/// Times that what was read is written again until it stays the same: reading folds what has become known.
+const MOST_ROUNDS: usize = 3;
 /// Random graphs have up to so many nodes.
 const MOST_NODES: u64 = 16;
 
@@ -34,12 +42,22 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let device = paceline::device("cpu")?;
     let mut without_words = BTreeMap::<String, usize>::new();
-    let (mut written, mut wrong) = (0, 0);
+    let (mut written, mut wrong, mut exact) = (0, 0, 0);
     let mut check = |name: &str, graph: &Graph, inputs: &[Tensor]| {
         written += 1;
-        if let Err(error) = check(name, graph, inputs, &*device, &arguments.to) {
-            wrong += 1;
-            eprintln!("WRONG {name}: {error:#}");
+        match check(name, graph, inputs, &*device, &arguments.to) {
+            Ok(0.0) => exact += 1,
+            Ok(error) if error <= TOLERANCE && name.starts_with(RANDOM) => {
+                eprintln!("{name}: comes back with an error of {error:.1e}");
+            }
+            Ok(error) => {
+                wrong += 1;
+                eprintln!("WRONG {name}: comes back with an error of {error:.1e}");
+            }
+            Err(error) => {
+                wrong += 1;
+                eprintln!("WRONG {name}: {error:#}");
+            }
         }
     };
     for model in models() {
@@ -63,34 +81,40 @@ fn main() -> Result<()> {
                 indices.iter_mut().for_each(|index| *index = (*index).max(0));
             }
         }
-        check(&format!("random-{seed}"), &graph, &inputs);
+        check(&format!("{RANDOM}{seed}"), &graph, &inputs);
     }
-    eprintln!("{written} written, {wrong} of them wrong; graphs not written, by operator: {without_words:?}");
+    eprintln!(
+        "{written} written, {exact} come back bit for bit, {wrong} are wrong; graphs not written, by operator: {without_words:?}"
+    );
     ensure!(wrong == 0, "some models do not come back as they were");
     Ok(())
 }
 
-/// Writes a model, reads it back, and leaves it with its inputs and outputs for others.
-fn check(name: &str, graph: &Graph, inputs: &[Tensor], device: &dyn Device, to: &Path) -> Result<()> {
+/// Writes a model, with its inputs and outputs for others, and reads it back: how far off is what comes back?
+fn check(name: &str, graph: &Graph, inputs: &[Tensor], device: &dyn Device, to: &Path) -> Result<f64> {
     let model = to_bytes(graph).context("as it is")?;
-    let back = read_bytes(model.clone(), &options(graph))?;
-    let again = to_bytes(&back.graph).context("as it was read")?;
-    let twice = read_bytes(again.clone(), &options(graph))?;
-    ensure!(to_bytes(&twice.graph)? == again, "what is read is not written as it was");
-    let (own, others) = (outputs(graph, inputs, device)?, outputs(&back.graph, inputs, device)?);
-    for (own, other) in own.iter().zip(&others) {
-        ensure!(same(own, other), "what comes back computes something else");
-    }
     let expected = reference::evaluate(graph, inputs)?;
     let directory = to.join(name);
     fs::create_dir_all(&directory)?;
-    fs::write(directory.join("model.onnx"), model)?;
+    fs::write(directory.join("model.onnx"), &model)?;
     let names = graph.inputs().iter().map(|&value| graph.value(value).name.as_str());
-    let inputs = saved(&directory, "input", names.zip(inputs))?;
-    let outputs =
+    let given = saved(&directory, "input", names.zip(inputs))?;
+    let computed =
         saved(&directory, "output", graph.outputs().iter().map(|o| o.name.as_str()).zip(&expected))?;
-    fs::write(directory.join("case.json"), json!({ "inputs": inputs, "outputs": outputs }).to_string())?;
-    Ok(())
+    fs::write(directory.join("case.json"), json!({ "inputs": given, "outputs": computed }).to_string())?;
+
+    let back = read_bytes(model, &options(graph))?;
+    let mut written = to_bytes(&back.graph).context("as it was read")?;
+    let settles = (0..MOST_ROUNDS).any(|_| {
+        let again =
+            read_bytes(written.clone(), &options(graph)).ok().and_then(|back| to_bytes(&back.graph).ok());
+        let settled = again.as_ref() == Some(&written);
+        written = again.unwrap_or_default();
+        settled
+    });
+    ensure!(settles, "what is read is not written as it was");
+    let (own, others) = (outputs(graph, inputs, device)?, outputs(&back.graph, inputs, device)?);
+    Ok(own.iter().zip(&others).map(|(own, other)| error(own, other)).fold(0.0, f64::max))
 }
 
 fn options(graph: &Graph) -> ImportOptions {
@@ -116,13 +140,23 @@ fn outputs(graph: &Graph, inputs: &[Tensor], device: &dyn Device) -> Result<Vec<
     Ok(outputs)
 }
 
-/// Bit for bit, but for the bits of NaN.
-fn same(a: &Tensor, b: &Tensor) -> bool {
-    fn bits<T: Element>(values: &[T]) -> Vec<u64> {
-        values.iter().map(|value| if value.to_f64().is_nan() { u64::MAX } else { value.bits() }).collect()
+/// The largest difference, relative to the largest element; 0 where all bits are the same, but for those of NaN.
+fn error(a: &Tensor, b: &Tensor) -> f64 {
+    fn numbers<T: Element>(values: &[T]) -> Vec<(f64, u64)> {
+        values.iter().map(|value| (value.to_f64(), value.bits())).collect()
     }
-    let of = |tensor: &Tensor| by_type!(Data, tensor.data(), values => bits(values));
-    (a.dtype(), a.shape()) == (b.dtype(), b.shape()) && of(a) == of(b)
+    if (a.dtype(), a.shape()) != (b.dtype(), b.shape()) {
+        return f64::INFINITY;
+    }
+    let of = |tensor: &Tensor| by_type!(Data, tensor.data(), values => numbers(values));
+    let (a, b) = (of(a), of(b));
+    let largest = a.iter().map(|(a, _)| a.abs()).filter(|a| a.is_finite()).fold(f64::MIN_POSITIVE, f64::max);
+    let difference = |(&(a, a_bits), &(b, b_bits)): (&(f64, u64), &(f64, u64))| match (a - b).abs() {
+        _ if a_bits == b_bits || a.is_nan() && b.is_nan() => 0.0,
+        difference if difference.is_finite() => (difference / largest).max(f64::MIN_POSITIVE),
+        _ => f64::INFINITY,
+    };
+    a.iter().zip(&b).map(difference).fold(0.0, f64::max)
 }
 
 /// Writes tensors as their bytes, and says what they are.
