@@ -15,9 +15,12 @@ use crate::{Latencies, StudyError, Suite};
 
 /// Rounds of an open loop.
 const OPEN_ROUNDS: usize = 3;
-/// An open loop needs so many requests for percentiles that mean something, or [`LONGEST`].
+/// An open loop needs so many requests for percentiles that mean something, or [`LONGEST`]; and a few in any case, unless these would
+/// take longer than [`LONGEST_OF_FEW`].
 const REQUESTS: f64 = 400.0;
 const LONGEST: Duration = Duration::from_millis(500);
+const FEW: f64 = 8.0;
+const LONGEST_OF_FEW: Duration = Duration::from_secs(8);
 
 /// What the closed loops say: the knee, and what is exhausted there. `None` where nothing was measured.
 pub(crate) fn bound(rows: &[Row], cost: &ModelCost, ceilings: &Ceilings) -> Option<Bound> {
@@ -49,7 +52,10 @@ pub(crate) fn open(
     time: Duration,
 ) -> Result<Measurement, StudyError> {
     let offered_per_s = best * share;
-    let needed = Duration::from_secs_f64((REQUESTS / offered_per_s).min(LONGEST.as_secs_f64()));
+    let time_of = |requests: f64, longest: Duration| {
+        Duration::from_secs_f64((requests / offered_per_s).min(longest.as_secs_f64()))
+    };
+    let needed = time_of(REQUESTS, LONGEST).max(time_of(FEW, LONGEST_OF_FEW));
     let (_engine, model) = load(workload, lanes, 0)?;
     let (mut rounds, mut sent, mut all, mut late) =
         (Vec::new(), Vec::new(), Tally::default(), Latencies::new());

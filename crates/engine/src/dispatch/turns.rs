@@ -32,7 +32,7 @@ pub(crate) struct Assignment {
 #[derive(Clone, Copy)]
 pub(crate) struct Execution<'a> {
     pub(crate) serving: &'a Serving,
-    /// The model's [slot](Loaded::slot).
+    /// The model's [slot](crate::loaded::Loaded::slot).
     pub(crate) model: usize,
     pub(crate) line: usize,
     pub(crate) samples: usize,

@@ -71,8 +71,9 @@ pub(crate) fn open_loop(
         reap(workload, &mut pending, begin, &mut opened);
         thread::sleep(TICK);
     }
-    opened.sent_per_s = rate(sent, elapsed - begin);
-    opened.tally.calls_per_s = rate(opened.tally.measured, opened.last.max(elapsed) - begin);
+    // Where requests are rare, there may be none, and the loop over before it is to be measured.
+    opened.sent_per_s = rate(sent, elapsed.saturating_sub(begin));
+    opened.tally.calls_per_s = rate(opened.tally.measured, opened.last.max(elapsed).saturating_sub(begin));
     opened
 }
 
@@ -156,5 +157,30 @@ impl Stamp {
 impl Wake for Stamp {
     fn wake(self: Arc<Self>) {
         self.answer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paceline_device::conformance::ReferenceDevice;
+
+    use super::*;
+    use crate::Suite;
+    use crate::runner::load;
+    use crate::subject::{case_workload, representatives};
+
+    #[test]
+    fn a_load_with_hardly_any_request_is_no_panic() {
+        let case = representatives(Suite::Ops).remove(0);
+        let workload = case_workload(&ReferenceDevice, &case, 1, 8).unwrap();
+        let (_engine, model) = load(&workload, 1, 0).unwrap();
+        let ms = Duration::from_millis;
+        for (due, expected, measured) in
+            [(vec![], 0, 0), (vec![ms(1), ms(900)], 1, 0), (vec![ms(1), ms(60)], 2, 1)]
+        {
+            let Opened { tally, .. } = open_loop(&workload, &model, due.into_iter(), ms(100));
+            assert_eq!((tally.expected, tally.completed, tally.measured), (expected, expected, measured));
+            assert_eq!(tally.calls_per_s > 0.0, measured > 0, "{}", tally.calls_per_s);
+        }
     }
 }
