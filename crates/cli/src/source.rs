@@ -45,7 +45,7 @@ impl std::str::FromStr for Source {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let path = Path::new(text);
         let is_path = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
-            || path.components().count() > 1;
+            || text.contains(std::path::is_separator);
         match is_path {
             true => Ok(Source::File(path.into())),
             false => nn::Model::by_name(text).map(Source::Named).map_err(|error| {
