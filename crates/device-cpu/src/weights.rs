@@ -234,7 +234,7 @@ mod tests {
     fn graph(weights: [&Arc<Tensor>; 2], length: usize) -> Graph {
         let mut g = GraphBuilder::new();
         let x = g.input("x", DType::F32, [Dim::BATCH, length.into(), 3.into()]).unwrap();
-        let [w, table] = weights.map(|w| Arc::clone(w));
+        let [w, table] = weights.map(Arc::clone);
         let (w, table) = (g.constant("w", w).unwrap(), g.constant("t", table).unwrap());
         let y = g.add("y", Op::Linear(Linear::default()), &[Some(x), Some(w)]).unwrap();
         let z = g.add("z", Op::Binary(Binary(BinaryOp::Add)), &[Some(y), Some(table)]);

@@ -138,9 +138,9 @@ fn check(what: &str, graph: &Graph) {
                 for (&samples, outputs) in parts.iter().zip(&outputs) {
                     let (from, to) = (row * port.elements, (row + samples) * port.elements);
                     let want = match want.data() {
-                        Data::F32(v) => Data::F32(v[from..to].to_vec()),
-                        Data::I64(v) => Data::I64(v[from..to].to_vec()),
-                        Data::Bool(v) => Data::Bool(v[from..to].to_vec()),
+                        Data::F32(v) => Data::of(v[from..to].to_vec()),
+                        Data::I64(v) => Data::of(v[from..to].to_vec()),
+                        Data::Bool(v) => Data::of(v[from..to].to_vec()),
                         other => panic!("{} is not tested", other.dtype()),
                     };
                     assert_close(&outputs[index], &want, &format!("{what} on {isa}, output {index}"));
