@@ -83,7 +83,7 @@ fn elements(dtype: DType, len: usize, seed: usize) -> Data {
 fn assert_close(got: &Data, want: &Data, what: &str) {
     match (got, want) {
         (Data::F32(got), Data::F32(want)) => {
-            for (i, (got, want)) in got.iter().zip(want.iter()).enumerate() {
+            for (i, (got, want)) in got.iter().zip(want).enumerate() {
                 let close = (got - want).abs() <= 1e-4 * want.abs().max(1.0);
                 let same = got == want || (got.is_nan() && want.is_nan());
                 assert!(close || same, "{what}: {got} instead of {want} at {i}");
@@ -138,9 +138,9 @@ fn check(what: &str, graph: &Graph) {
                 for (&samples, outputs) in parts.iter().zip(&outputs) {
                     let (from, to) = (row * port.elements, (row + samples) * port.elements);
                     let want = match want.data() {
-                        Data::F32(v) => Data::F32(v[from..to].to_vec().into()),
-                        Data::I64(v) => Data::I64(v[from..to].to_vec().into()),
-                        Data::Bool(v) => Data::Bool(v[from..to].to_vec().into()),
+                        Data::F32(v) => Data::of(v[from..to].to_vec()),
+                        Data::I64(v) => Data::of(v[from..to].to_vec()),
+                        Data::Bool(v) => Data::of(v[from..to].to_vec()),
                         other => panic!("{} is not tested", other.dtype()),
                     };
                     assert_close(&outputs[index], &want, &format!("{what} on {isa}, output {index}"));

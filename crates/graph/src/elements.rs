@@ -107,6 +107,24 @@ impl<T: Element> Extend<T> for Elements<T> {
     }
 }
 
+impl<T: Element> IntoIterator for Elements<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.into_vec().into_iter()
+    }
+}
+
+impl<'e, T: Element> IntoIterator for &'e Elements<T> {
+    type Item = &'e T;
+    type IntoIter = std::slice::Iter<'e, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl<T: Element> PartialEq for Elements<T> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other

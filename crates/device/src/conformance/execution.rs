@@ -240,7 +240,7 @@ mod tests {
         write(&mut written, false);
         assert!(!written.is_untouched());
         let results = written.results(&signature).unwrap();
-        assert_eq!(results[1][2], Data::Bool(vec![true; 4].into()));
+        assert_eq!(results[1][2], Data::of(vec![true; 4]));
 
         let mut forgotten = fresh();
         write(&mut forgotten, true);

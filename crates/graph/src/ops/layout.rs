@@ -103,7 +103,7 @@ fn gather(data: &Data, offsets: &[usize]) -> Data {
 fn scatter(data: &Data, to: &mut Data, offsets: &[usize]) {
     by_type!(
         Data, data, Data, to,
-        (v, to) => offsets.iter().zip(v.iter()).for_each(|(&i, &v)| to[i] = v),
+        (v, to) => offsets.iter().zip(v).for_each(|(&i, &v)| to[i] = v),
         else unreachable!("the shape rule checks that the element types are equal")
     );
 }
