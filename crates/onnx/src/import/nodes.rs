@@ -20,6 +20,8 @@ use crate::tensor::TensorReader;
 
 /// Nodes of a model, with every call of a function counted as the nodes that it stands for.
 const MOST_NODES: usize = 1 << 20;
+/// A name is kept by the graph, by its nodes and values, and where it is looked up.
+const COPIES_OF_NAMES: usize = 6;
 /// How deep functions and branches may be nested.
 const DEEPEST: usize = 32;
 
@@ -164,7 +166,7 @@ impl<'m, 'b> Walk<'m, 'b> {
         let name = node_name(node, place.prefix);
         // The node's name is kept, and its outputs' as names of what they mean.
         let names = node.output.iter().map(String::len).sum::<usize>();
-        self.building.spend(name.len().saturating_add(names))?;
+        self.building.spend(name.len().saturating_add(names).saturating_mul(COPIES_OF_NAMES))?;
         let opset = opset(node, place.opsets);
         if opset == 0 && is_onnx_domain(&node.domain) {
             let problem =

@@ -57,14 +57,14 @@ pub(in crate::import) fn checked(
     dtype: DType,
     shape: &[usize],
 ) -> Result<usize, Trouble> {
-    building.check_size(&ValueType::new(dtype, shape))?;
-    let count: usize = shape.iter().product();
-    if count > MOST_ELEMENTS {
-        return Err(Trouble::refused(
+    let count = shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length));
+    let count = count.filter(|&count| count <= MOST_ELEMENTS).ok_or_else(|| {
+        Trouble::refused(
             format!("a constant of at most {MOST_ELEMENTS} elements"),
             format!("shape {shape:?}"),
-        ));
-    }
+        )
+    })?;
+    building.check_size(&ValueType::new(dtype, shape))?;
     building.spend(count * dtype.size_bytes())?;
     Ok(count)
 }
