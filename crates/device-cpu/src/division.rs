@@ -11,9 +11,9 @@ use std::ops::Range;
 use crate::kernels::set::KernelSet;
 
 /// A step that takes less is not divided, in microseconds.
-const WORTH_US: f64 = 5.0;
+const WORTH_US: f64 = 10.0;
 /// What a unit should take at least, in microseconds.
-const UNIT_US: f64 = 1.5;
+const UNIT_US: f64 = 3.0;
 /// What a piece should take at most, in microseconds.
 const PIECE_US: f64 = 30.0;
 /// Multiply-adds a core makes in a microsecond for each lane of its registers: two units at 2.8 GHz.
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(ProductDivision::of(kernels, [0, 1024, 1024], 1024), None);
         for sizes in [[1, 1024, 1024], [8, 1024, 512], [32, 2048, 512], [4096, 64, 64]] {
             let units = ProductDivision::of(kernels, sizes, sizes[2]).unwrap().units();
-            assert!(units.count >= 4 && units.most <= 32, "{sizes:?}: {units:?}");
+            assert!(units.count >= 4 && units.most <= 16, "{sizes:?}: {units:?}");
         }
     }
 }

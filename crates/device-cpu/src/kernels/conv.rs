@@ -130,7 +130,7 @@ pub(crate) trait Convolution: Send + Sync {
     /// If a slice is too short.
     ///
     /// # Safety
-    /// No other unit of this pass is computed twice, and nobody else uses the output, the shared scratch, or this thread's.
+    /// No unit is computed twice, passes follow one another, and nobody else uses the output, the shared scratch, or this thread's.
     unsafe fn run_units(&self, args: ConvArgs<'_>, pass: usize, units: Option<Range<usize>>);
 }
 
