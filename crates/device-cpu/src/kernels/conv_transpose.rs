@@ -4,7 +4,7 @@
 //! `o + padding` leave the same remainder modulo the stride see the same taps, so each such phase is an ordinary
 //! convolution of stride 1 with some of the taps, its results `stride` apart. Nothing is scattered, no zero multiplied.
 
-use super::conv::{ConvArgs, Phase, Product};
+use super::conv::{ConvArgs, Layout, Phase, Product};
 use super::pack::PackedMatrix;
 use super::pad::Padded;
 use super::set::KernelSet;
@@ -80,7 +80,13 @@ impl PackedConvTranspose {
             input_floats: channels_in * length,
             output_floats: channels_out * output,
             channels_out,
-            product: Product::new([channels_in, channels_out, groups], padded, output, phases),
+            product: Product::new(
+                [channels_in, channels_out, groups],
+                padded,
+                [Layout::ChannelsFirst; 2],
+                output,
+                phases,
+            ),
         }
     }
 

@@ -5,6 +5,7 @@
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
 use super::attention::{self, Attention};
+use super::channelwise::{self, ChannelwiseCall};
 use super::copy::{self, Plane};
 use super::depthwise::{self, DepthwiseCall};
 use super::elementwise::{self, RowOperand};
@@ -91,6 +92,8 @@ kernel_sets! {
     pad: fn(padded: &Padded, planes: usize, from: *const f32, to: *mut f32) = pad::pad;
     /// One channel of a depthwise convolution; call [`super::conv::PackedConv::run`].
     depthwise: fn(call: &DepthwiseCall) = depthwise::depthwise;
+    /// A line of a depthwise convolution with channels last; call [`super::conv::PackedConv::run`].
+    channelwise: fn(call: &ChannelwiseCall) = channelwise::channelwise;
     /// See [`elementwise::unary`].
     unary: fn(op: UnaryOp, src: *const f32, dst: *mut f32, len: usize) = elementwise::unary;
     /// See [`elementwise::binary`].
@@ -122,4 +125,10 @@ kernel_sets! {
     /// See [`pool::average_pool`].
     average_pool: fn(src: *const f32, dst: *mut f32, planes: usize, rows: &PoolAxis, columns: &PoolAxis,
         count_include_pad: bool) = pool::average_pool;
+    /// See [`pool::max_pool_channels`].
+    max_pool_channels: fn(src: *const f32, dst: *mut f32, sizes: [usize; 2], rows: &PoolAxis, columns: &PoolAxis)
+        = pool::max_pool_channels;
+    /// See [`pool::average_pool_channels`].
+    average_pool_channels: fn(src: *const f32, dst: *mut f32, sizes: [usize; 2], rows: &PoolAxis,
+        columns: &PoolAxis, count_include_pad: bool) = pool::average_pool_channels;
 }

@@ -1,11 +1,15 @@
 //! Convolutions, with weights packed when the graph is compiled.
+//!
+//! Over two axes the result has its channels last, whether the input has or not: then products are stored as they are, a
+//! pointwise convolution is a plain product, and depthwise ones fill registers whatever the size of the image. What follows
+//! (functions of elements, pools, sums) keeps the order.
 
 use std::sync::Arc;
 
 use paceline_graph::{Activation, Conv, ConvTranspose, Node, Tensor};
 
 use super::{Lowering, Unsupported};
-use crate::kernels::conv::{ConvArgs, ConvShape, PackedConv};
+use crate::kernels::conv::{ConvArgs, ConvShape, Layout, PackedConv};
 use crate::kernels::conv_transpose::{ConvTransposeShape, PackedConvTranspose};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot, Step};
@@ -17,8 +21,8 @@ impl Lowering<'_> {
             return Err("convolutions over three axes have no kernel here".into());
         }
         let weight = self.constant_weight(node)?;
-        let x = self.dense_input(node, 0);
-        let shape = ConvShape {
+        let x = self.input(node, 0);
+        let mut shape = ConvShape {
             channels_in: x.shape[1],
             channels_out: weight.shape()[0],
             groups: op.groups,
@@ -27,6 +31,7 @@ impl Lowering<'_> {
             stride: two(&op.stride, 1),
             padding: two(&op.padding, (0, 0)),
             dilation: two(&op.dilation, 1),
+            layouts: [Layout::ChannelsFirst; 2],
         };
         if shape.input.contains(&0) {
             return Err(
@@ -35,11 +40,25 @@ impl Lowering<'_> {
         }
         let spatial = [0, 1].map(|i| shape.input[i] + shape.padding[i].0 + shape.padding[i].1);
         check_image(shape.channels_in / op.groups, &spatial)?;
-        let residual = self.optional_dense(node, 3);
+        let usual = x.has_channels_last() || !shape.is_depthwise();
+        let y = if op.stride.len() == 2 && shape.may_have_channels_last() && usual {
+            self.destination_with_channels_last(node.outputs[0])
+        } else {
+            self.destination(node.outputs[0])
+        };
+        shape.layouts = [&x, &y].map(layout);
+        if shape.is_depthwise() {
+            shape.layouts[0] = shape.layouts[1];
+        }
+        let x = match shape.layouts[0] {
+            Layout::ChannelsFirst => self.dense(x),
+            Layout::ChannelsLast => x,
+        };
+        let residual = self.optional(node, 3).map(|residual| self.ordered_as(residual, &y));
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
         let scratch = packed.scratch_floats();
         let activation = op.activation;
-        self.convolve(node, x, residual, activation, scratch, move |args| packed.run(args));
+        self.convolve(node, x, y, residual, activation, scratch, move |args| packed.run(args));
         Ok(())
     }
 
@@ -65,7 +84,8 @@ impl Lowering<'_> {
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
         let scratch = packed.scratch_floats();
         let activation = op.activation;
-        self.convolve(node, x, None, activation, scratch, move |args| packed.run(args));
+        let y = self.destination(node.outputs[0]);
+        self.convolve(node, x, y, None, activation, scratch, move |args| packed.run(args));
         Ok(())
     }
 
@@ -73,13 +93,13 @@ impl Lowering<'_> {
         &mut self,
         node: &Node,
         x: Operand,
+        y: Operand,
         residual: Option<Operand>,
         activation: Option<Activation>,
         scratch_floats: usize,
         run: impl Fn(ConvArgs<'_>) + Send + Sync + 'static,
     ) {
         let bias = self.optional_dense(node, 2);
-        let y = self.destination(node.outputs[0]);
         let step = ConvStep {
             run,
             images: x.shape[0],
@@ -100,6 +120,11 @@ impl Lowering<'_> {
             .cloned()
             .ok_or_else(|| "a convolution's weight must be a constant here; make it part of the model".into())
     }
+}
+
+/// How an image lies; one that has only one pixel, or one channel, as if its channels were first.
+fn layout(image: &Operand) -> Layout {
+    if image.has_channels_last() && !image.is_dense() { Layout::ChannelsLast } else { Layout::ChannelsFirst }
 }
 
 /// Height and width, with a height of one where there is one axis only.
@@ -142,7 +167,7 @@ struct ConvStep<F> {
 
 impl<F: Fn(ConvArgs<'_>) + Send + Sync> Step for ConvStep<F> {
     unsafe fn run(&self, frame: &Frame<'_>) {
-        // SAFETY: all operands are dense, of these sizes for each sample; output and scratch are written by this step alone.
+        // SAFETY: all operands are without gaps, of these sizes for each sample; output and scratch are written by this step alone.
         unsafe {
             let all = |slot, elements| std::slice::from_raw_parts(frame.at::<f32>(slot, 0), elements);
             let (output, out_elements) = (self.output.0, self.output.1 * frame.samples);

@@ -78,7 +78,7 @@ impl Lowering<'_> {
 
     /// The stored statistics become one factor and one summand a channel.
     pub fn batch_norm(&mut self, node: &Node, op: &BatchNorm) -> Result<(), Unsupported> {
-        let x = self.dense_input(node, 0);
+        let x = self.input(node, 0);
         let channels = x.shape[1];
         let parameter = |lowering: &Self, index: usize, default: f32| match node.inputs.get(index) {
             None | Some(None) => Ok(vec![default; channels]),
@@ -98,10 +98,15 @@ impl Lowering<'_> {
         let shift: Vec<f32> =
             (0..channels).map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * scale[c]) as f32).collect();
         let scale: Vec<f32> = scale.into_iter().map(|s| s as f32).collect();
-        let y = self.destination(node.outputs[0]);
-        let (outer, _, inner) = around(&x.shape, 1, 1);
+        let y = self.destination_like(node.outputs[0], &x);
+        let x = self.ordered_as(x, &y);
+        let (outer, inner) = match around(&x.shape, 1, 1) {
+            (outer, _, inner) if y.is_dense() => (outer, inner),
+            // Channels last: nothing is behind them.
+            (outer, _, inner) => (outer * inner, 1),
+        };
         let step = rows_step(x.slot, y.slot, move |frame, x, y| {
-            // SAFETY: both operands are dense `[outer, channels, inner]` for each sample; scale and shift have `channels`
+            // SAFETY: both operands lie as `[outer, channels, inner]` for each sample; scale and shift have `channels`
             // elements.
             unsafe {
                 let sizes = (outer * frame.samples, scale.len(), inner);

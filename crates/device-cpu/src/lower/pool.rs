@@ -13,13 +13,19 @@ impl Lowering<'_> {
         if op.kernel.len() > 2 || op.indices {
             return Err("pooling over three axes, or with indices, has no kernel here".into());
         }
-        let x = self.dense_input(node, 0);
-        let y = self.destination(node.outputs[0]);
+        let (x, y) = self.pooled(node);
         let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
-        let planes = x.shape[0] * x.shape[1];
+        let ([images, channels], planes) = ([x.shape[0], x.shape[1]], y.is_dense());
         let step = rows_step(x.slot, y.slot, move |frame, x, y| {
-            // SAFETY: both operands are dense planes of these sizes.
-            unsafe { (frame.kernels.max_pool)(x, y, planes * frame.samples, &rows, &columns) }
+            let images = images * frame.samples;
+            // SAFETY: both operands are without gaps, planes or with channels last, of these sizes.
+            unsafe {
+                if planes {
+                    (frame.kernels.max_pool)(x, y, images * channels, &rows, &columns);
+                } else {
+                    (frame.kernels.max_pool_channels)(x, y, [images, channels], &rows, &columns);
+                }
+            }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
@@ -29,20 +35,32 @@ impl Lowering<'_> {
         if op.kernel.len() > 2 || (op.ceil && op.count_include_pad) {
             return Err("pooling over three axes, or over the padded end, has no kernel here".into());
         }
-        let x = self.dense_input(node, 0);
-        let y = self.destination(node.outputs[0]);
+        let (x, y) = self.pooled(node);
         let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
-        let planes = x.shape[0] * x.shape[1];
+        let ([images, channels], planes) = ([x.shape[0], x.shape[1]], y.is_dense());
         let count_include_pad = op.count_include_pad;
         let step = rows_step(x.slot, y.slot, move |frame, x, y| {
-            // SAFETY: both operands are dense planes of these sizes.
+            let images = images * frame.samples;
+            // SAFETY: both operands are without gaps, planes or with channels last, of these sizes.
             unsafe {
-                let planes = planes * frame.samples;
-                (frame.kernels.average_pool)(x, y, planes, &rows, &columns, count_include_pad)
+                let kernels = frame.kernels;
+                if planes {
+                    (kernels.average_pool)(x, y, images * channels, &rows, &columns, count_include_pad);
+                } else {
+                    let sizes = [images, channels];
+                    (kernels.average_pool_channels)(x, y, sizes, &rows, &columns, count_include_pad);
+                }
             }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
+    }
+
+    /// The operands of a pool, in one order.
+    fn pooled(&mut self, node: &Node) -> (Operand, Operand) {
+        let x = self.input(node, 0);
+        let y = self.destination_like(node.outputs[0], &x);
+        (self.ordered_as(x, &y), y)
     }
 }
 
