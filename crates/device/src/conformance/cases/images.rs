@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (channels, height, width) in [(19, 6, 9), (1, 5, 4), (33, 1, 1), (3, 7, 7)] {
         let size = format!("{channels}x{height}x{width}");
-        let mut add = |name: &str, follow: &dyn Fn(&mut Sketch, Value, &[usize]) -> Vec<Value>| {
+        let mut add = |name: &str, follow: &Follow<'_>| {
             let mut s = Sketch::new();
             let x = s.x(&[2, height, width]);
             let y = conv(&mut s, x, [2, channels], [3, 3], 1, None);
@@ -33,8 +33,10 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// What makes the results of a case out of the result of a convolution, of the given shape.
-type Add<'a> = dyn FnMut(&str, &dyn Fn(&mut Sketch, Value, &[usize]) -> Vec<Value>) + 'a;
+/// Makes the results of a case out of the result of a convolution, of the given shape.
+type Follow<'a> = dyn Fn(&mut Sketch, Value, &[usize]) -> Vec<Value> + 'a;
+/// Adds a case of that name.
+type Add<'a> = dyn FnMut(&str, &Follow<'_>) + 'a;
 
 fn elements(add: &mut Add<'_>) {
     add("unary", &|s, y, shape| {
