@@ -52,7 +52,8 @@ impl Lowering<'_> {
 
     pub fn concat(&mut self, node: &Node, op: &Concat) -> Result<(), Unsupported> {
         let pieces: Vec<Operand> = (0..node.inputs.len()).map(|i| self.input(node, i)).collect();
-        let y = self.destination(node.outputs[0]);
+        let like = pieces.iter().max_by_key(|piece| piece.has_channels_last()).expect("at least one piece");
+        let y = self.destination_like(node.outputs[0], like);
         let axis = axis_index(op.axis, y.rank());
         let mut start = 0;
         for piece in &pieces {
