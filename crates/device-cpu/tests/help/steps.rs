@@ -278,7 +278,7 @@ const CASES: &[Case] = &[
     }),
     ("repetitions", 1, |s| {
         let x = s.x(&[100, 500]);
-        s.op(Op::Tile(Tile { repeats: vec![3, 2] }), &[x])
+        s.op(Op::Tile(Tile { repeats: vec![1, 3, 2] }), &[x])
     }),
     ("a table", 3, |s| {
         let (indices, table) = (s.input(DType::I64, &[200]), s.weight(&[40, 300]));
