@@ -25,7 +25,7 @@ mod kernels;
 mod memory;
 
 use ceilings::{CHAINS, multiply_adds, read};
-use kernels::conv::{ConvArgs, ConvShape, Convolution, PackedConv};
+use kernels::conv::{ConvArgs, ConvShape, Convolution, Layout, PackedConv};
 use kernels::gemm::{GemmCall, RightPointer, Strides};
 use kernels::isa::Isa;
 use kernels::pack::PackedMatrix;
@@ -136,6 +136,7 @@ fn convolutions(set: &'static KernelSet, name: &str, layers: &[[usize; 5]], samp
                 stride: [1, 1],
                 padding: kernel.map(|taps| (taps / 2, taps / 2)),
                 dilation: [1, 1],
+                layouts: [if height == 1 { Layout::ChannelsFirst } else { Layout::ChannelsLast }; 2],
             };
             let weights = channels_in * channels_out * kernel[0] * kernel[1];
             flop += (2 * weights * height * width * samples) as f64;

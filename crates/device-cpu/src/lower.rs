@@ -2,7 +2,8 @@
 //!
 //! **Traps.** A node whose inputs do not depend on the batch runs once a batch, not once a sample; its result is shared by all
 //! samples (sample stride 0). A value that the caller is to receive is computed in place of the caller's memory, so
-//! steps write into [`Lowering::destination`], never into a storage of their own making. A node without a kernel is evaluated
+//! steps write into [`Lowering::destination`], never into a storage of their own making. Images that convolutions compute have
+//! their channels last; what has no use for that asks for a [`Lowering::dense`] operand, and gets a copy. A node without a kernel is evaluated
 //! (`evaluated`), and listed: a lowering that returns an error must have planned nothing but copies of the node's inputs.
 
 mod attention;
@@ -27,7 +28,7 @@ use paceline_graph::{DType, Graph, Node, Op, Source, Tensor, Value};
 use crate::arena;
 use crate::kernels::set::KernelSet;
 use crate::memory::whole_lines;
-use crate::operand::Operand;
+use crate::operand::{CHANNELS_FROM_LAST, CHANNELS_TO_LAST, Operand};
 use crate::plan::{Plan, PlannedStep, Step, Storage, StorageId, StorageKind};
 use crate::weights::Ready;
 
@@ -224,6 +225,42 @@ impl<'g> Lowering<'g> {
         let operand = self.allocate(value, kind);
         self.operands[value.index()] = Some(operand.clone());
         operand
+    }
+
+    /// Where a computed image goes, its channels last, unless the caller is to receive it.
+    pub fn destination_with_channels_last(&mut self, value: Value) -> Operand {
+        let &[images, channels, height, width] = &self.value_shape(value)[..] else {
+            return self.destination(value);
+        };
+        if self.returned_as.contains_key(&value) {
+            return self.destination(value);
+        }
+        let (dtype, every_sample) = (self.graph.value(value).ty.dtype, self.is_every_sample(value));
+        let storage = self.temporary(dtype, vec![images, height, width, channels], every_sample);
+        let operand = storage.transposed(&CHANNELS_FROM_LAST);
+        self.operands[value.index()] = Some(operand.clone());
+        operand
+    }
+
+    /// Where a value computed from `x` goes: an image with channels last if `x` is one, unless the caller is to receive it.
+    pub fn destination_like(&mut self, value: Value, x: &Operand) -> Operand {
+        if x.has_channels_last() && !x.is_dense() {
+            self.destination_with_channels_last(value)
+        } else {
+            self.destination(value)
+        }
+    }
+
+    /// An operand with the same elements, which lie as those of `y` do: without gaps, channels last or not.
+    pub fn ordered_as(&mut self, operand: Operand, y: &Operand) -> Operand {
+        if y.is_dense() {
+            return self.dense(operand);
+        }
+        if operand.has_channels_last() {
+            return operand;
+        }
+        let view = operand.transposed(&CHANNELS_TO_LAST);
+        self.dense(view).transposed(&CHANNELS_FROM_LAST)
     }
 
     /// Says that a value is a view of what is already there.

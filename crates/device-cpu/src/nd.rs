@@ -91,9 +91,7 @@ impl<const K: usize> Nd<K> {
     pub fn for_each_block_of(&self, samples: usize, rows: Range<usize>, mut block: impl FnMut(Block<K>)) {
         let [outer @ .., second] = self.axes.as_slice() else { unreachable!("starts with the samples") };
         let Some(first) = outer.last() else {
-            return self.for_each_run_of(samples, rows, |Run { offsets, length, strides }| {
-                block(Block { offsets, lengths: [1, length], strides: strides.map(|s| [0, s]) })
-            });
+            return self.for_each_run_of(samples, rows, |run| block(run.into()));
         };
         let length = second.steps(samples);
         if length == 0 {
@@ -103,6 +101,27 @@ impl<const K: usize> Nd<K> {
         descend(outer, samples, [0; K], rows, &mut |offsets, rows| {
             block(Block { offsets, lengths: [rows, length], strides });
         });
+    }
+
+    /// Calls `block` for blocks that together are these [elements](Self::elements), in order: the end of a row, whole rows, and the
+    /// beginning of another.
+    pub fn for_each_part_of(&self, samples: usize, elements: Range<usize>, mut block: impl FnMut(Block<K>)) {
+        let each = (self.elements(samples) / self.rows(samples).max(1)).max(1);
+        let rows = elements.start.div_ceil(each)..elements.end / each;
+        let (before, behind) = if rows.is_empty() {
+            (elements.clone(), elements.end..elements.end)
+        } else {
+            (elements.start..rows.start * each, rows.end * each..elements.end)
+        };
+        self.for_each_run_of(samples, before, |run| block(run.into()));
+        self.for_each_block_of(samples, rows, &mut block);
+        self.for_each_run_of(samples, behind, |run| block(run.into()));
+    }
+}
+
+impl<const K: usize> From<Run<K>> for Block<K> {
+    fn from(Run { offsets, length, strides }: Run<K>) -> Self {
+        Block { offsets, lengths: [1, length], strides: strides.map(|stride| [0, stride]) }
     }
 }
 
@@ -230,15 +249,24 @@ mod tests {
                     nd.for_each_run_of(samples, first..end, |run| seen.extend(elements(run)));
                 }
                 assert_eq!(seen, whole);
+                let of_block = |block: Block<2>| {
+                    let strides = block.strides.map(|[_, stride]| stride);
+                    let row = move |row| {
+                        let offsets = [0, 1].map(|k| block.offsets[k] + row * block.strides[k][0]);
+                        elements(Run { offsets, length: block.lengths[1], strides })
+                    };
+                    (0..block.lengths[0]).flat_map(row)
+                };
                 let mut seen = Vec::new();
                 for first in (0..rows).step_by(piece) {
-                    nd.for_each_block_of(samples, first..(first + piece).min(rows), |block| {
-                        for row in 0..block.lengths[0] {
-                            let offsets = [0, 1].map(|k| block.offsets[k] + row * block.strides[k][0]);
-                            let strides = block.strides.map(|[_, stride]| stride);
-                            seen.extend(elements(Run { offsets, length: block.lengths[1], strides }));
-                        }
-                    });
+                    let some = first..(first + piece).min(rows);
+                    nd.for_each_block_of(samples, some, |block| seen.extend(of_block(block)));
+                }
+                assert_eq!(seen, whole);
+                let mut seen = Vec::new();
+                for first in (0..whole.len()).step_by(piece) {
+                    let some = first..(first + piece).min(whole.len());
+                    nd.for_each_part_of(samples, some, |block| seen.extend(of_block(block)));
                 }
                 assert_eq!(seen, whole);
             }

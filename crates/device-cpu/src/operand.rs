@@ -18,6 +18,10 @@ pub(crate) struct Operand {
     pub every_sample: bool,
 }
 
+/// The permutation of an image's axes, and its inverse, that bring its channels behind its pixels.
+pub(crate) const CHANNELS_TO_LAST: [usize; 4] = [0, 2, 3, 1];
+pub(crate) const CHANNELS_FROM_LAST: [usize; 4] = [0, 3, 1, 2];
+
 impl Operand {
     /// The whole of a storage.
     pub fn whole(storage: StorageId, dtype: DType, shape: Vec<usize>, every_sample: bool) -> Self {
@@ -45,6 +49,12 @@ impl Operand {
         let dense = dense_strides(&self.shape);
         let in_order = (0..self.rank()).all(|i| self.shape[i] == 1 || self.strides[i] == dense[i]);
         self.elements() == 0 || (in_order && (!self.every_sample || self.sample_stride == self.elements()))
+    }
+
+    /// Whether this is an image, `[_, channels, height, width]`, of which the channels of a pixel lie side by side, then the
+    /// pixels, then the rows, without gaps.
+    pub fn has_channels_last(&self) -> bool {
+        self.rank() == 4 && self.transposed(&CHANNELS_TO_LAST).is_dense()
     }
 
     /// Whether the elements of the last axis lie side by side.
@@ -91,6 +101,11 @@ impl Operand {
             _ => 0,
         };
         (0..shape.len()).map(stride).collect()
+    }
+
+    /// This operand repeated to `shape`, as NumPy broadcasts.
+    pub fn broadcast(&self, shape: &[usize]) -> Self {
+        Operand { shape: shape.to_vec(), strides: self.broadcast_strides(shape), ..self.clone() }
     }
 
     /// Matches groups of axes with equal numbers of elements; within a group the old axes must lie one behind the other.
@@ -153,6 +168,18 @@ mod tests {
         assert_eq!(k.reshaped(&[32 * 32]), None);
         assert_eq!(k.reshaped(&[4, 8, 32]).unwrap().strides, [768, 96, 1]);
         assert!(k.reshaped(&[4, 1, 8, 32]).is_some());
+    }
+
+    #[test]
+    fn channels_are_last_where_pixels_hold_them_without_gaps() {
+        let last = operand(&[1, 5, 6, 3]).transposed(&CHANNELS_FROM_LAST);
+        assert_eq!(last.shape, [1, 3, 5, 6]);
+        assert!(last.has_channels_last() && !last.is_dense());
+        assert_eq!(last.transposed(&CHANNELS_TO_LAST), operand(&[1, 5, 6, 3]));
+        assert!(!operand(&[1, 3, 5, 6]).has_channels_last());
+        assert!(!last.sliced(1, 0, 1, 2).has_channels_last() && !last.sliced(2, 0, 1, 4).has_channels_last());
+        assert!(operand(&[1, 3, 1, 1]).has_channels_last());
+        assert!(!operand(&[3, 5]).has_channels_last());
     }
 
     #[test]

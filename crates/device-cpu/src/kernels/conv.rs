@@ -3,20 +3,41 @@
 //! A row of the left operand is one output position, and what it holds at depth `(c, tap)` lies in the padded image at
 //! a place that is the sum of two parts: where the window begins, a multiple of the row, and where the tap lies in
 //! the window, the same for every row: a table. So a tile reads windows straight from the image. Its columns are the
-//! output channels, packed once; the result is stored transposed, as channels of positions.
+//! output channels, packed once; the result is stored as it is where channels lie last, transposed where they lie first.
 //!
-//! Grouped convolutions are one product a group. Where a group is a single channel, see [`super::depthwise`].
+//! Grouped convolutions are one product a group. Where a group is a single channel, see [`super::depthwise`] and
+//! [`super::channelwise`].
 
 use std::ops::Range;
 
 use paceline_graph::Activation;
 
+use super::channelwise::Channelwise;
 use super::depthwise::Depthwise;
 use super::gemm::{GemmCall, RightPointer, Strides};
 use super::pack::PackedMatrix;
 use super::pad::Padded;
 use super::set::KernelSet;
 use crate::division::Units;
+
+/// How the values of an image lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// `[channels, height, width]`.
+    ChannelsFirst,
+    /// `[height, width, channels]`.
+    ChannelsLast,
+}
+
+impl Layout {
+    /// From one channel to the next, and from one pixel of a row to the next.
+    fn steps(self, channels: usize, plane: usize) -> (usize, usize) {
+        match self {
+            Layout::ChannelsFirst => (plane, 1),
+            Layout::ChannelsLast => (1, channels),
+        }
+    }
+}
 
 /// The sizes of a convolution over height and width; one axis is a height of 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +58,8 @@ pub(crate) struct ConvShape {
     pub padding: [(usize, usize); 2],
     /// Steps between taps.
     pub dilation: [usize; 2],
+    /// How the input lies, and how the output and the residual do.
+    pub layouts: [Layout; 2],
 }
 
 impl ConvShape {
@@ -45,16 +68,35 @@ impl ConvShape {
     /// # Panics
     /// If the kernel is larger than the padded input, or a stride is 0.
     pub fn output(&self) -> [usize; 2] {
-        let padded = self.padded().size;
         [0, 1].map(|axis| {
+            let padded = self.padding[axis].0 + self.input[axis] + self.padding[axis].1;
             let reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1;
-            assert!(reach <= padded[axis], "a kernel that reaches over {reach} of {}", padded[axis]);
-            (padded[axis] - reach) / self.stride[axis] + 1
+            assert!(reach <= padded, "a kernel that reaches over {reach} of {padded}");
+            (padded - reach) / self.stride[axis] + 1
         })
     }
 
+    /// Whether every output channel sees one input channel, and there are several.
+    pub fn is_depthwise(&self) -> bool {
+        self.channels_in == self.groups && self.groups > 1
+    }
+
+    /// Whether there is a kernel for channels that lie last.
+    pub fn may_have_channels_last(&self) -> bool {
+        !self.is_depthwise() || Channelwise::exists(self)
+    }
+
+    /// The padded planes of the input; where channels lie last, its rows are those of one plane.
     pub(super) fn padded(&self) -> Padded {
-        Padded::new(self.input, self.padding)
+        let [height, width] = self.input;
+        let [vertical, (left, right)] = self.padding;
+        match self.layouts[0] {
+            Layout::ChannelsFirst => Padded::new(self.input, self.padding),
+            Layout::ChannelsLast => {
+                let c = self.channels_in;
+                Padded::new([height, width * c], [vertical, (left * c, right * c)])
+            }
+        }
     }
 
     /// The same convolution over one axis, if every window is one value and none is skipped.
@@ -79,13 +121,14 @@ pub(crate) struct PackedConv {
 enum Form {
     Product(Product),
     Depthwise(Depthwise),
+    Channelwise(Channelwise),
 }
 
-/// What a convolution reads and writes; every image is contiguous, channels of rows.
+/// What a convolution reads and writes; every image is contiguous, in the layout of its side.
 pub(crate) struct ConvArgs<'a> {
     /// How many samples.
     pub samples: usize,
-    /// `[samples, channels_in, height, width]`.
+    /// `[samples, channels_in, height, width]`, or channels last.
     pub input: &'a [f32],
     /// `[channels_out]`, if any.
     pub bias: Option<&'a [f32]>,
@@ -93,7 +136,7 @@ pub(crate) struct ConvArgs<'a> {
     pub residual: Option<&'a [f32]>,
     /// Applied last.
     pub activation: Option<Activation>,
-    /// `[samples, channels_out, height, width]`: an address, because threads at once write different parts.
+    /// `[samples, channels_out, height, width]`, or channels last: an address, because threads at once write different parts.
     pub out: *mut [f32],
     /// [`Convolution::scratch_floats`] values of any content, the same in all threads.
     pub shared: *mut [f32],
@@ -138,7 +181,8 @@ impl PackedConv {
     /// Packs `weight`, `[channels_out, channels_in / groups, kernel height, kernel width]`.
     ///
     /// # Panics
-    /// If the sizes contradict each other, or an image of one group has 2^32 values.
+    /// If the sizes contradict each other, an image of one group has 2^32 values, or the layouts of a depthwise
+    /// convolution differ or have no kernel.
     pub fn new(set: &'static KernelSet, shape: ConvShape, weight: &[f32]) -> Self {
         let ConvShape {
             channels_in, channels_out, groups, input, kernel: [kernel_height, kernel_width], ..
@@ -150,10 +194,13 @@ impl PackedConv {
             "{shape:?}"
         );
         let [height, width] = shape.output();
-        let form = if channels_in == groups && groups > 1 {
-            Form::Depthwise(Depthwise::new(&shape, weight))
-        } else {
-            Form::Product(Product::of_conv(set, shape.flattened(), weight))
+        let form = match shape.layouts {
+            _ if !shape.is_depthwise() => Form::Product(Product::of_conv(set, shape.flattened(), weight)),
+            [Layout::ChannelsFirst, Layout::ChannelsFirst] => Form::Depthwise(Depthwise::new(&shape, weight)),
+            [Layout::ChannelsLast, Layout::ChannelsLast] => {
+                Form::Channelwise(Channelwise::new(&shape, weight))
+            }
+            layouts => panic!("a depthwise convolution from {layouts:?}"),
         };
         Self {
             set,
@@ -170,12 +217,13 @@ impl Convolution for PackedConv {
         match &self.form {
             Form::Product(product) => product.scratch_floats(),
             Form::Depthwise(depthwise) => depthwise.scratch_floats(),
+            Form::Channelwise(_) => 0,
         }
     }
 
     fn helper_floats(&self) -> usize {
         match &self.form {
-            Form::Product(_) => 0,
+            Form::Product(_) | Form::Channelwise(_) => 0,
             Form::Depthwise(depthwise) => depthwise.scratch_floats(),
         }
     }
@@ -190,6 +238,10 @@ impl Convolution for PackedConv {
                     let planes = 0..depthwise.planes(args.samples);
                     depthwise.run(self.set, &args, planes);
                 }
+                Form::Channelwise(channelwise) => {
+                    let lines = 0..channelwise.lines(args.samples);
+                    channelwise.run(self.set, &args, lines);
+                }
             }
         }
     }
@@ -197,7 +249,7 @@ impl Convolution for PackedConv {
     fn passes(&self, samples: usize) -> usize {
         match &self.form {
             Form::Product(product) => product.passes(samples),
-            Form::Depthwise(_) => 1,
+            Form::Depthwise(_) | Form::Channelwise(_) => 1,
         }
     }
 
@@ -205,6 +257,7 @@ impl Convolution for PackedConv {
         match &self.form {
             Form::Product(product) => product.units(self.set, samples, pass),
             Form::Depthwise(depthwise) => Some(depthwise.division(self.set, samples)?.units()),
+            Form::Channelwise(channelwise) => Some(channelwise.division(self.set, samples)?.units()),
         }
     }
 
@@ -219,6 +272,12 @@ impl Convolution for PackedConv {
                     let division = depthwise.division(self.set, args.samples);
                     let some = division.zip(units).map(|(division, units)| division.rows(units));
                     depthwise.run(self.set, &args, some.unwrap_or(all));
+                }
+                Form::Channelwise(channelwise) => {
+                    let all = 0..channelwise.lines(args.samples);
+                    let division = channelwise.division(self.set, args.samples);
+                    let some = division.zip(units).map(|(division, units)| division.rows(units));
+                    channelwise.run(self.set, &args, some.unwrap_or(all));
                 }
             }
         }
@@ -246,6 +305,7 @@ pub(super) struct Product {
     channels_out: usize,
     groups: usize,
     padded: Padded,
+    layouts: [Layout; 2],
     /// The values of one sample of the output.
     output_floats: usize,
     /// The values of one channel of the output.
@@ -258,7 +318,8 @@ pub(super) struct Product {
 pub(super) struct Phase {
     /// One matrix a group.
     pub weights: Vec<PackedMatrix>,
-    /// Where every depth lies, from the first value of the group and window on; and one offset more.
+    /// Where every depth lies, from the first value of the group and window on; and one offset more, or none at all where
+    /// depths lie side by side.
     pub offsets: Vec<u32>,
     /// Where the first window begins, from one line of windows to the next, and from one window to the next.
     pub first: usize,
@@ -277,57 +338,88 @@ impl Product {
     pub(super) fn new(
         [channels_in, channels_out, groups]: [usize; 3],
         padded: Padded,
+        layouts: [Layout; 2],
         output_plane: usize,
-        phases: Vec<Phase>,
+        mut phases: Vec<Phase>,
     ) -> Self {
-        let group_floats = channels_in / groups * padded.plane_stride;
+        let group_floats = match layouts[0] {
+            Layout::ChannelsFirst => channels_in / groups * padded.plane_stride,
+            Layout::ChannelsLast => padded.plane_stride,
+        };
         assert!(u32::try_from(group_floats).is_ok(), "an image of {group_floats} values");
+        for phase in &mut phases {
+            let (_, depths) = phase.offsets.split_last().expect("one more than there are depths");
+            if depths.iter().enumerate().all(|(depth, &offset)| offset as usize == depth) {
+                phase.offsets = Vec::new();
+            }
+        }
         let output_floats = channels_out * output_plane;
-        Self { channels_in, channels_out, groups, padded, output_floats, output_plane, phases }
+        Self { channels_in, channels_out, groups, padded, layouts, output_floats, output_plane, phases }
     }
 
     fn of_conv(set: &KernelSet, shape: ConvShape, weight: &[f32]) -> Self {
-        let ConvShape { channels_in, channels_out, groups, kernel, stride, dilation, .. } = shape;
+        let ConvShape { channels_in, channels_out, groups, kernel, stride, dilation, layouts, .. } = shape;
         let padded = shape.padded();
         let [lines, windows] = shape.output();
         let (inner, outer) = (channels_in / groups, channels_out / groups);
-        let depth = inner * kernel[0] * kernel[1];
-        let matrix = |group: usize| {
-            PackedMatrix::new(set, &weight[group * outer * depth..][..outer * depth], outer, depth)
+        let taps = kernel[0] * kernel[1];
+        // The order of the sums: that in which the values of a window lie.
+        let depths: Vec<(usize, usize)> = match layouts[0] {
+            Layout::ChannelsFirst => (0..inner).flat_map(|c| (0..taps).map(move |tap| (c, tap))).collect(),
+            Layout::ChannelsLast => (0..taps).flat_map(|tap| (0..inner).map(move |c| (c, tap))).collect(),
         };
-        let taps = (0..inner).flat_map(|c| {
-            (0..kernel[0]).flat_map(move |y| {
-                let line = c * padded.plane_stride + y * dilation[0] * padded.row_stride;
-                (0..kernel[1]).map(move |x| (line + x * dilation[1]) as u32)
-            })
-        });
+        let matrix = |group: usize| {
+            let channels = group * outer..(group + 1) * outer;
+            let rows: Vec<f32> = channels
+                .flat_map(|m| depths.iter().map(move |&(c, tap)| weight[(m * inner + c) * taps + tap]))
+                .collect();
+            PackedMatrix::new(set, &rows, outer, depths.len())
+        };
+        let (channel_step, pixel) = layouts[0].steps(channels_in, padded.plane_stride);
+        let (_, out_pixel) = layouts[1].steps(channels_out, lines * windows);
+        let offset = |&(c, tap): &(usize, usize)| {
+            let (y, x) = (tap / kernel[1], tap % kernel[1]);
+            (c * channel_step + y * dilation[0] * padded.row_stride + x * dilation[1] * pixel) as u32
+        };
         let phase = Phase {
             weights: (0..groups).map(matrix).collect(),
-            offsets: taps.chain([0]).collect(),
+            offsets: depths.iter().map(offset).chain([0]).collect(),
             first: 0,
             line_step: stride[0] * padded.row_stride,
-            step: stride[1],
+            step: stride[1] * pixel,
             lines,
             windows,
             out_first: 0,
-            out_line_step: windows,
-            out_step: 1,
+            out_line_step: windows * out_pixel,
+            out_step: out_pixel,
         };
-        Self::new([channels_in, channels_out, groups], padded, lines * windows, vec![phase])
+        Self::new([channels_in, channels_out, groups], padded, layouts, lines * windows, vec![phase])
+    }
+
+    /// The planes of one sample.
+    fn planes(&self) -> usize {
+        match self.layouts[0] {
+            Layout::ChannelsFirst => self.channels_in,
+            Layout::ChannelsLast => 1,
+        }
     }
 
     /// The values of one padded sample.
     fn sample_floats(&self) -> usize {
-        self.channels_in * self.padded.plane_stride
+        self.planes() * self.padded.plane_stride
     }
 
     /// How many samples are worked on together.
-    fn chunk(&self) -> usize {
+    fn chunk(&self, samples: usize) -> usize {
+        // Without a padded copy the product divides the rows itself.
+        if self.padded.is_plain() && self.layouts == [Layout::ChannelsLast; 2] {
+            return samples;
+        }
         (CHUNK_FLOATS / self.sample_floats().max(1)).clamp(1, 16)
     }
 
     pub(super) fn scratch_floats(&self) -> usize {
-        if self.padded.is_plain() { 0 } else { self.chunk() * self.sample_floats() }
+        if self.padded.is_plain() { 0 } else { self.chunk(1) * self.sample_floats() }
     }
 
     /// Computes every sample.
@@ -335,12 +427,12 @@ impl Product {
     /// # Safety
     /// As for [`Convolution::run`]; the lengths of the slices have been checked.
     pub(super) unsafe fn run(&self, set: &KernelSet, args: ConvArgs<'_>) {
-        for first in (0..args.samples).step_by(self.chunk()) {
-            let chunk = first..(first + self.chunk()).min(args.samples);
-            // SAFETY: the caller's promise; every plane is padded before a window of it is read.
+        for first in (0..args.samples).step_by(self.chunk(args.samples).max(1)) {
+            let chunk = first..(first + self.chunk(args.samples)).min(args.samples);
+            // SAFETY: the caller's promise; every row is padded before a window of it is read.
             unsafe {
                 if !self.padded.is_plain() {
-                    self.pad(set, &args, &chunk, 0..chunk.len() * self.channels_in);
+                    self.pad(set, &args, &chunk, 0..self.padded_rows(chunk.len()));
                 }
                 for part in 0..self.parts() {
                     let rows = self.rows(part, chunk.len());
@@ -350,20 +442,31 @@ impl Product {
         }
     }
 
-    /// Pads some planes of a chunk.
+    /// The values of one sample of the input.
+    fn input_floats(&self) -> usize {
+        self.planes() * self.padded.input[0] * self.padded.input[1]
+    }
+
+    /// The rows of so many padded samples.
+    fn padded_rows(&self, samples: usize) -> usize {
+        samples * self.planes() * self.padded.size[0]
+    }
+
+    /// Whether the windows of a sample, and their results, follow those of the sample before as they follow each other.
+    fn samples_follow(&self, phase: &Phase) -> bool {
+        phase.lines == 1
+            && self.sample_floats() == phase.windows * phase.step
+            && self.output_floats == phase.windows * phase.out_step
+    }
+
+    /// Makes some rows of the padded copy of a chunk.
     ///
     /// # Safety
-    /// Nobody else uses these planes in the shared scratch.
-    unsafe fn pad(&self, set: &KernelSet, args: &ConvArgs<'_>, chunk: &Range<usize>, planes: Range<usize>) {
-        let plane = self.padded.input[0] * self.padded.input[1];
-        let first = chunk.start * self.channels_in + planes.start;
-        let from = &args.input[first * plane..][..planes.len() * plane];
-        let (begin, length) =
-            (planes.start * self.padded.plane_stride, planes.len() * self.padded.plane_stride);
-        assert!(begin + length <= args.shared.len(), "{planes:?} in {}", args.shared.len());
-        // SAFETY: within the scratch, and the caller's promise.
-        let to = unsafe { std::slice::from_raw_parts_mut(args.shared.cast::<f32>().add(begin), length) };
-        self.padded.copy(set, from, to);
+    /// Nobody else uses these rows in the shared scratch.
+    unsafe fn pad(&self, set: &KernelSet, args: &ConvArgs<'_>, chunk: &Range<usize>, rows: Range<usize>) {
+        let floats = chunk.start * self.input_floats()..chunk.end * self.input_floats();
+        // SAFETY: the caller's promise.
+        unsafe { self.padded.copy(set, &args.input[floats], args.shared, rows) }
     }
 
     /// Groups of phases: products that have nothing in common.
@@ -392,24 +495,26 @@ impl Product {
     ) {
         let (phase, group) = (&self.phases[part / self.groups], part % self.groups);
         let (weight, sample_floats) = (&phase.weights[group], self.sample_floats());
-        let input_floats = self.channels_in * self.padded.input[0] * self.padded.input[1];
         let image = if self.padded.is_plain() {
-            args.input[chunk.start * input_floats..].as_ptr()
+            args.input[chunk.start * self.input_floats()..].as_ptr()
         } else {
             args.shared.cast::<f32>().cast_const()
         };
         let channel = group * (self.channels_out / self.groups) + columns.start;
-        let left = group * (self.channels_in / self.groups) * self.padded.plane_stride + phase.first;
-        let first = chunk.start * self.output_floats + channel * self.output_plane + phase.out_first;
+        let (channel_step, _) = self.layouts[0].steps(self.channels_in, self.padded.plane_stride);
+        let (column, _) = self.layouts[1].steps(self.channels_out, self.output_plane);
+        let left = group * (self.channels_in / self.groups) * channel_step + phase.first;
+        let first = chunk.start * self.output_floats + channel * column + phase.out_first;
         // The rows of the product are the windows of a line, and its samples the lines; or, over one axis, the
-        // samples; or, if a sample has one window, the rows are the samples.
+        // samples; or, if a sample has one window, the rows are the samples; or, if samples follow each other as
+        // windows do, the windows of all samples.
         let strides = |sample: usize, line: usize, step: usize| match (phase.lines, phase.windows) {
-            (1, 1) => Strides { sample: 0, row: sample, column: self.output_plane },
-            (1, _) => Strides { sample, row: step, column: self.output_plane },
-            _ => Strides { sample: line, row: step, column: self.output_plane },
+            (1, 1) => Strides { sample: 0, row: sample, column },
+            (1, _) => Strides { sample, row: step, column },
+            _ => Strides { sample: line, row: step, column },
         };
         let out_strides = strides(self.output_floats, phase.out_line_step, phase.out_step);
-        for stretch in phase.stretches(rows) {
+        for stretch in phase.stretches(rows, self.samples_follow(phase)) {
             let left = left + stretch.sample * sample_floats + stretch.at(phase.line_step, phase.step);
             let to =
                 first + stretch.sample * self.output_floats + stretch.at(phase.out_line_step, phase.out_step);
@@ -420,7 +525,11 @@ impl Product {
                 k: weight.k,
                 left: image.wrapping_add(left),
                 left_strides: strides(sample_floats, phase.line_step, phase.step),
-                left_offsets: phase.offsets.as_ptr(),
+                left_offsets: if phase.offsets.is_empty() {
+                    std::ptr::null()
+                } else {
+                    phase.offsets.as_ptr()
+                },
                 left_row_floats: self.row_floats(phase),
                 right: RightPointer::Panels(weight.panels()[columns.start * weight.k..].as_ptr()),
                 bias: args.bias.map_or(std::ptr::null(), |bias| bias[channel..].as_ptr()),

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::conv::{ConvArgs, Convolution, Phase, Product};
+use super::conv::{ConvArgs, Convolution, Layout, Phase, Product};
 use super::pack::PackedMatrix;
 use super::pad::Padded;
 use super::set::KernelSet;
@@ -83,7 +83,13 @@ impl PackedConvTranspose {
             input_floats: channels_in * length,
             output_floats: channels_out * output,
             channels_out,
-            product: Product::new([channels_in, channels_out, groups], padded, output, phases),
+            product: Product::new(
+                [channels_in, channels_out, groups],
+                padded,
+                [Layout::ChannelsFirst; 2],
+                output,
+                phases,
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+mod channelwise;
 pub(crate) mod conv;
 pub(crate) mod conv_transpose;
 pub(crate) mod copy;

@@ -1,7 +1,10 @@
 //! Zero-padded copies of images, so that a window of a convolution never has to ask whether it lies inside.
 
+use std::ops::Range;
+
 use super::set::KernelSet;
 use super::vector::Vector;
+use crate::division::within;
 
 /// Planes laid into the midst of larger ones, zero elsewhere. One axis is a height of 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,35 +44,38 @@ impl Padded {
         self.input == self.size
     }
 
-    /// Writes the padded copies of as many planes as `from` holds.
+    /// Writes some rows of the padded copies of the planes that `from` holds; rows are those of all padded planes.
     ///
     /// # Panics
-    /// If `from` is no whole number of planes, or `to` too short.
-    pub fn copy(&self, set: &KernelSet, from: &[f32], to: &mut [f32]) {
+    /// If `from` is no whole number of planes or has no such rows, or `to` is too short.
+    ///
+    /// # Safety
+    /// Nobody else uses these rows of `to`.
+    pub unsafe fn copy(&self, set: &KernelSet, from: &[f32], to: *mut [f32], rows: Range<usize>) {
         let plane = self.input[0] * self.input[1];
         let planes = from.len() / plane;
         assert_eq!(planes * plane, from.len(), "planes of {:?}", self.input);
         assert!(planes * self.plane_stride <= to.len(), "{planes} padded planes in {}", to.len());
+        assert!(rows.end <= planes * self.size[0], "{rows:?} of {planes} padded planes");
         assert!((0..2).all(|axis| self.begin[axis] + self.input[axis] <= self.size[axis]), "{self:?}");
         assert!(
             self.size[1] <= self.row_stride && self.size[0] * self.row_stride <= self.plane_stride,
             "{self:?}"
         );
-        // SAFETY: the lengths were checked; holding a set proves the instruction set.
-        unsafe { (set.pad)(self, planes, from.as_ptr(), to.as_mut_ptr()) }
+        // SAFETY: the lengths were checked; holding a set proves the instruction set; the caller's promise.
+        unsafe { (set.pad)(self, rows, from.as_ptr(), to.cast()) }
     }
 }
 
 /// The kernel of [`Padded::copy`].
 ///
 /// # Safety
-/// `planes` planes lie at `from`, and as many padded ones at `to`, within which the plane fits.
+/// The planes with these rows lie at `from`; at `to` there is room for their padded ones, within which the plane fits.
 #[inline(always)]
-pub(crate) unsafe fn pad<V: Vector>(padded: &Padded, planes: usize, from: *const f32, to: *mut f32) {
-    let &Padded { input: [height, width], begin: [top, left], size: [rows, _], row_stride, plane_stride } =
-        padded;
-    for plane in 0..planes {
-        for y in 0..rows {
+pub(crate) unsafe fn pad<V: Vector>(padded: &Padded, rows: Range<usize>, from: *const f32, to: *mut f32) {
+    let &Padded { input: [height, width], begin: [top, left], size, row_stride, plane_stride } = padded;
+    for (plane, rows) in within(rows, size[0]) {
+        for y in rows {
             let inside = (top..top + height).contains(&y);
             let row = from.wrapping_add((plane * height + y.saturating_sub(top)) * width).wrapping_sub(left);
             for x in (0..row_stride).step_by(V::LANES) {

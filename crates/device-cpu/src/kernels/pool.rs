@@ -1,7 +1,8 @@
 //! Pooling over windows of planes; one spatial axis is a plane of one row.
 //!
 //! A row of results is made tap by tap: each tap of the window combines one stretch of an input row into it. So a window
-//! costs the same wherever it lies, and where windows follow each other without a gap the stretch runs in registers.
+//! costs the same wherever it lies, and where windows follow each other without a gap the stretch runs in registers. Where
+//! channels lie last, a window is made for one register of channels after the other, from the same taps in the same order.
 
 use super::row::{load_up_to, map, store_up_to};
 use super::vector::Vector;
@@ -38,9 +39,17 @@ impl PoolAxis {
         first.min(end)..end
     }
 
-    /// How many taps of a window lie in the input.
-    fn taps_of(&self, window: usize) -> usize {
-        (0..self.kernel).filter(|&tap| self.place(window, tap).is_some()).count()
+    /// The taps of a window that lie in the input.
+    fn taps_inside(&self, window: usize) -> Range<usize> {
+        let first = window * self.stride;
+        let begin = self.padding.saturating_sub(first).div_ceil(self.dilation);
+        let end = (self.input + self.padding).saturating_sub(first).div_ceil(self.dilation).min(self.kernel);
+        begin.min(end)..end
+    }
+
+    /// Where a tap of a window lies that is in the input.
+    fn at(&self, window: usize, tap: usize) -> usize {
+        window * self.stride + tap * self.dilation - self.padding
     }
 }
 
@@ -93,9 +102,92 @@ pub(crate) unsafe fn average_pool<V: Vector>(
                 let taps = V::splat((rows.kernel * columns.kernel) as f32);
                 map!(dst, dst, columns.output, |sum: V| sum.div(taps));
             } else {
-                let taps = rows.taps_of(row % rows.output);
+                let taps = rows.taps_inside(row % rows.output).len();
                 for o in 0..columns.output {
-                    *dst.add(o) /= (taps * columns.taps_of(o)) as f32;
+                    *dst.add(o) /= (taps * columns.taps_inside(o).len()) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// [`max_pool`] of images `[rows, columns, channels]`: some lines of windows, counted from the first of the first image.
+///
+/// # Safety
+/// As for [`max_pool`], with `channels` planes for each image up to the last with one of these lines; of the output, only these lines
+/// need be writable.
+#[inline(always)]
+pub(crate) unsafe fn max_pool_channels<V: Vector>(
+    src: *const f32,
+    dst: *mut f32,
+    lines: Range<usize>,
+    channels: usize,
+    rows: &PoolAxis,
+    columns: &PoolAxis,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lowest = V::splat(f32::NEG_INFINITY);
+        let largest = |a: V, b: V| a.max(b);
+        combine_channels(src, dst, lines, channels, rows, columns, lowest, largest, |v, _| v);
+    }
+}
+
+/// [`average_pool`] of images `[rows, columns, channels]`: some lines of windows.
+///
+/// # Safety
+/// As for [`max_pool_channels`].
+#[inline(always)]
+pub(crate) unsafe fn average_pool_channels<V: Vector>(
+    src: *const f32,
+    dst: *mut f32,
+    lines: Range<usize>,
+    channels: usize,
+    rows: &PoolAxis,
+    columns: &PoolAxis,
+    count_include_pad: bool,
+) {
+    let all = rows.kernel * columns.kernel;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mean = |sum: V, taps: usize| sum.div(V::splat(if count_include_pad { all } else { taps } as f32));
+        combine_channels(src, dst, lines, channels, rows, columns, V::zero(), |a, b| a.add(b), mean);
+    }
+}
+
+/// Combines the taps of every window of these lines, from the first to the last, and finishes the result given how many there were.
+#[inline(always)]
+unsafe fn combine_channels<V: Vector>(
+    src: *const f32,
+    dst: *mut f32,
+    lines: Range<usize>,
+    channels: usize,
+    rows: &PoolAxis,
+    columns: &PoolAxis,
+    neutral: V,
+    combine: impl Fn(V, V) -> V,
+    finish: impl Fn(V, usize) -> V,
+) {
+    for row in lines {
+        let image = src.wrapping_add(row / rows.output * rows.input * columns.input * channels);
+        let ys = rows.taps_inside(row % rows.output);
+        for column in 0..columns.output {
+            let xs = columns.taps_inside(column);
+            for channel in (0..channels).step_by(V::LANES) {
+                let left = channels - channel;
+                // SAFETY: the caller's promise; these taps lie inside.
+                unsafe {
+                    let mut value = neutral;
+                    for y in ys.clone() {
+                        let line =
+                            image.add(rows.at(row % rows.output, y) * columns.input * channels + channel);
+                        for x in xs.clone() {
+                            value =
+                                combine(value, load_up_to(line.add(columns.at(column, x) * channels), left));
+                        }
+                    }
+                    let to = dst.add((row * columns.output + column) * channels + channel);
+                    store_up_to(finish(value, ys.len() * xs.len()), to, left);
                 }
             }
         }
@@ -216,6 +308,44 @@ mod tests {
                     }
                 }
                 assert!(got.iter().all(|got| got[len] == 7.0));
+                // The two planes as channels, and more of them than a register holds.
+                let channels = 21;
+                let pixels = rows.input * columns.input;
+                let last: Vec<f32> =
+                    (0..channels * pixels).map(|i| x[i % channels % 2 * pixels + i / channels]).collect();
+                let mut pooled = vec![vec![7.0; len / 2 * channels + 1]; 3];
+                // SAFETY: the axes' sizes.
+                unsafe {
+                    let lines = 0..rows.output;
+                    (set.max_pool_channels)(
+                        last.as_ptr(),
+                        pooled[0].as_mut_ptr(),
+                        lines.clone(),
+                        channels,
+                        &rows,
+                        &columns,
+                    );
+                    for (pooled, count_include_pad) in pooled[1..].iter_mut().zip([true, false]) {
+                        let (from, to) = (last.as_ptr(), pooled.as_mut_ptr());
+                        let lines = lines.clone();
+                        (set.average_pool_channels)(
+                            from,
+                            to,
+                            lines,
+                            channels,
+                            &rows,
+                            &columns,
+                            count_include_pad,
+                        );
+                    }
+                }
+                for (pooled, got) in pooled.iter().zip(&got) {
+                    for (i, &value) in pooled[..len / 2 * channels].iter().enumerate() {
+                        let same = got[i % channels % 2 * (len / 2) + i / channels];
+                        assert!(value == same, "{} at {i} of {rows:?}, {columns:?}", set.isa);
+                    }
+                    assert_eq!(pooled[len / 2 * channels], 7.0);
+                }
                 let mut alone = vec![0.0; len / 2];
                 let second = x[rows.input * columns.input..].as_ptr();
                 // SAFETY: one plane.
@@ -236,7 +366,13 @@ mod tests {
                     let mut y = vec![0.0; columns.output];
                     // SAFETY: one plane of one row.
                     unsafe { (set.max_pool)(x.as_ptr(), y.as_mut_ptr(), 1, &rows, &columns) };
-                    for (o, y) in y.iter().enumerate() {
+                    let mut last = vec![0.0; columns.output];
+                    // SAFETY: one image of one channel.
+                    unsafe {
+                        (set.max_pool_channels)(x.as_ptr(), last.as_mut_ptr(), 0..1, 1, &rows, &columns);
+                    }
+                    for (o, y) in y.iter().chain(&last).enumerate() {
+                        let o = o % columns.output;
                         let seen = (0..3).any(|tap| columns.place(o, tap) == Some(at));
                         assert!(
                             if seen { y.is_nan() } else { *y == -1.0 },

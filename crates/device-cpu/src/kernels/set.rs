@@ -4,7 +4,10 @@
 //! in the list at the end of this file. Calling an entry is `unsafe`: the kernel's own conditions hold (that the
 //! machine has the instruction set is what holding a [`KernelSet`] proves).
 
+use std::ops::Range;
+
 use super::attention::{self, Attention};
+use super::channelwise::{self, ChannelwiseCall};
 use super::copy::{self, Plane};
 use super::depthwise::{self, DepthwiseCall};
 use super::elementwise::{self, RowOperand};
@@ -89,9 +92,11 @@ kernel_sets! {
     /// Packs the rows of a matrix as columns of panels; call [`super::pack::pack_rows`].
     pack: fn(rows: *const f32, row_stride: usize, n: usize, k: usize, panels: *mut f32) = pack::pack;
     /// Lays planes into larger ones of zeros; call [`super::pad::Padded::copy`].
-    pad: fn(padded: &Padded, planes: usize, from: *const f32, to: *mut f32) = pad::pad;
+    pad: fn(padded: &Padded, rows: Range<usize>, from: *const f32, to: *mut f32) = pad::pad;
     /// One channel of a depthwise convolution; call [`super::conv::PackedConv::run`].
     depthwise: fn(call: &DepthwiseCall) = depthwise::depthwise;
+    /// A line of a depthwise convolution with channels last; call [`super::conv::PackedConv::run`].
+    channelwise: fn(call: &ChannelwiseCall) = channelwise::channelwise;
     /// See [`elementwise::unary`].
     unary: fn(op: UnaryOp, src: *const f32, dst: *mut f32, len: usize) = elementwise::unary;
     /// See [`elementwise::binary`].
@@ -127,4 +132,10 @@ kernel_sets! {
     /// See [`pool::average_pool`].
     average_pool: fn(src: *const f32, dst: *mut f32, planes: usize, rows: &PoolAxis, columns: &PoolAxis,
         count_include_pad: bool) = pool::average_pool;
+    /// See [`pool::max_pool_channels`].
+    max_pool_channels: fn(src: *const f32, dst: *mut f32, lines: Range<usize>, channels: usize, rows: &PoolAxis,
+        columns: &PoolAxis) = pool::max_pool_channels;
+    /// See [`pool::average_pool_channels`].
+    average_pool_channels: fn(src: *const f32, dst: *mut f32, lines: Range<usize>, channels: usize, rows: &PoolAxis,
+        columns: &PoolAxis, count_include_pad: bool) = pool::average_pool_channels;
 }

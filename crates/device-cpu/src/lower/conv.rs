@@ -1,4 +1,8 @@
 //! Convolutions, with weights packed when the graph is compiled.
+//!
+//! Over two axes the result has its channels last, whether the input has or not: then products are stored as they are, a
+//! pointwise convolution is a plain product, and depthwise ones fill registers whatever the size of the image. What follows
+//! (functions of elements, pools, sums) keeps the order.
 
 use std::ops::Range;
 use std::ptr::slice_from_raw_parts_mut;
@@ -8,7 +12,7 @@ use paceline_graph::{Activation, Conv, ConvTranspose, Node, Tensor};
 
 use super::{Lowering, Unsupported};
 use crate::division::Units;
-use crate::kernels::conv::{ConvArgs, ConvShape, Convolution, PackedConv};
+use crate::kernels::conv::{ConvArgs, ConvShape, Convolution, Layout, PackedConv};
 use crate::kernels::conv_transpose::{ConvTransposeShape, PackedConvTranspose};
 use crate::kernels::set::KernelSet;
 use crate::operand::Operand;
@@ -21,8 +25,8 @@ impl Lowering<'_> {
             return Err("convolutions over three axes have no kernel here".into());
         }
         let weight = self.constant_weight(node)?;
-        let x = self.dense_input(node, 0);
-        let shape = ConvShape {
+        let x = self.input(node, 0);
+        let mut shape = ConvShape {
             channels_in: x.shape[1],
             channels_out: weight.shape()[0],
             groups: op.groups,
@@ -31,6 +35,7 @@ impl Lowering<'_> {
             stride: two(&op.stride, 1),
             padding: two(&op.padding, (0, 0)),
             dilation: two(&op.dilation, 1),
+            layouts: [Layout::ChannelsFirst; 2],
         };
         if shape.input.contains(&0) {
             return Err(
@@ -39,10 +44,24 @@ impl Lowering<'_> {
         }
         let spatial = [0, 1].map(|i| shape.input[i] + shape.padding[i].0 + shape.padding[i].1);
         check_image(shape.channels_in / op.groups, &spatial)?;
-        let residual = self.optional_dense(node, 3);
+        let usual = x.has_channels_last() || !shape.is_depthwise();
+        let y = if op.stride.len() == 2 && shape.may_have_channels_last() && usual {
+            self.destination_with_channels_last(node.outputs[0])
+        } else {
+            self.destination(node.outputs[0])
+        };
+        shape.layouts = [&x, &y].map(layout);
+        if shape.is_depthwise() {
+            shape.layouts[0] = shape.layouts[1];
+        }
+        let x = match shape.layouts[0] {
+            Layout::ChannelsFirst => self.dense(x),
+            Layout::ChannelsLast => x,
+        };
+        let residual = self.optional(node, 3).map(|residual| self.ordered_as(residual, &y));
         let packed = PackedConv::new(self.kernels, shape, floats(&weight));
         weight.release();
-        self.convolve(node, x, residual, op.activation, packed);
+        self.convolve(node, x, y, residual, op.activation, packed);
         Ok(())
     }
 
@@ -67,7 +86,8 @@ impl Lowering<'_> {
         check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
         weight.release();
-        self.convolve(node, x, None, op.activation, packed);
+        let y = self.destination(node.outputs[0]);
+        self.convolve(node, x, y, None, op.activation, packed);
         Ok(())
     }
 
@@ -75,12 +95,12 @@ impl Lowering<'_> {
         &mut self,
         node: &Node,
         x: Operand,
+        y: Operand,
         residual: Option<Operand>,
         activation: Option<Activation>,
         packed: impl Convolution + 'static,
     ) {
         let bias = self.optional_dense(node, 2);
-        let y = self.destination(node.outputs[0]);
         let scratch_floats = packed.scratch_floats();
         let step = ConvStep {
             packed,
@@ -101,6 +121,11 @@ impl Lowering<'_> {
             .cloned()
             .ok_or_else(|| "a convolution's weight must be a constant here; make it part of the model".into())
     }
+}
+
+/// How an image lies; one that has only one pixel, or one channel, as if its channels were first.
+fn layout(image: &Operand) -> Layout {
+    if image.has_channels_last() && !image.is_dense() { Layout::ChannelsLast } else { Layout::ChannelsFirst }
 }
 
 /// Height and width, with a height of one where there is one axis only.
@@ -146,7 +171,7 @@ impl<C: Convolution> ConvStep<C> {
     /// # Safety
     /// As for [`Step::run_units`].
     unsafe fn args<'a>(&self, frame: &'a Frame<'_>, scratch: *mut u8, floats: usize) -> ConvArgs<'a> {
-        // SAFETY: all operands are dense, of these sizes for each sample.
+        // SAFETY: all operands are without gaps, of these sizes for each sample.
         unsafe {
             let all = |slot, elements| std::slice::from_raw_parts(frame.at::<f32>(slot, 0), elements);
             let (output, out_elements) = (self.output.0, self.output.1 * frame.samples);

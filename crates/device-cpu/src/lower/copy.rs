@@ -8,10 +8,13 @@ use super::{Lowering, Unsupported};
 use crate::division::estimated_us;
 use crate::kernels::copy::{Plane, copy};
 use crate::kernels::set::KernelSet;
-use crate::nd::{Block, Nd};
+use crate::nd::{Block, Nd, Run};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot};
 use crate::rowwise::Rowwise;
+
+/// A copy of fewer rows is shared by elements.
+const ENOUGH_ROWS: usize = 16;
 
 impl Lowering<'_> {
     pub fn reshape(&mut self, node: &Node) -> Result<(), Unsupported> {
@@ -52,7 +55,8 @@ impl Lowering<'_> {
 
     pub fn concat(&mut self, node: &Node, op: &Concat) -> Result<(), Unsupported> {
         let pieces: Vec<Operand> = (0..node.inputs.len()).map(|i| self.input(node, i)).collect();
-        let y = self.destination(node.outputs[0]);
+        let like = pieces.iter().max_by_key(|piece| piece.has_channels_last()).expect("at least one piece");
+        let y = self.destination_like(node.outputs[0], like);
         let axis = axis_index(op.axis, y.rank());
         let mut start = 0;
         for piece in &pieces {
@@ -124,11 +128,11 @@ struct Copy {
 
 impl Rowwise for Copy {
     fn rows(&self, samples: usize) -> usize {
-        self.nd.rows(samples)
+        if self.is_divided_by_elements(samples) { self.nd.elements(samples) } else { self.nd.rows(samples) }
     }
 
     fn row_us(&self, kernels: &KernelSet, samples: usize) -> f64 {
-        let row = self.nd.elements(samples) as f64 / self.nd.rows(samples).max(1) as f64;
+        let row = self.nd.elements(samples) as f64 / self.rows(samples).max(1) as f64;
         // Where source and destination run along different axes, it takes about twice the time.
         estimated_us(kernels, 0.0, row * (4 * self.element_bytes) as f64)
     }
@@ -149,6 +153,11 @@ impl Rowwise for Copy {
 }
 
 impl Copy {
+    /// Whether there are too few rows to share.
+    fn is_divided_by_elements(&self, samples: usize) -> bool {
+        self.nd.rows(samples) < ENOUGH_ROWS
+    }
+
     /// Applies a kernel to the two innermost axes, again and again.
     ///
     /// # Safety
@@ -159,11 +168,20 @@ impl Copy {
         rows: Range<usize>,
         kernel: impl Fn(Plane, *const T, *mut T),
     ) {
-        self.nd.for_each_block_of(frame.samples, rows, |Block { offsets: [from, to], lengths, strides }| {
+        let copy = |Block { offsets: [from, to], lengths, strides }: Block<2>| {
             let plane = Plane { lengths, src_strides: strides[0], dst_strides: strides[1] };
             // SAFETY: the caller's promise.
             unsafe { kernel(plane, frame.at(self.from, from), frame.at(self.to, to)) }
-        });
+        };
+        if rows == (0..self.rows(frame.samples)) {
+            self.nd.for_each_block_of(frame.samples, 0..self.nd.rows(frame.samples), copy);
+        } else if self.is_divided_by_elements(frame.samples) {
+            self.nd.for_each_run_of(frame.samples, rows, |Run { offsets, length, strides }| {
+                copy(Block { offsets, lengths: [1, length], strides: strides.map(|stride| [0, stride]) });
+            });
+        } else {
+            self.nd.for_each_block_of(frame.samples, rows, copy);
+        }
     }
 }
 

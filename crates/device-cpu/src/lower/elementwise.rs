@@ -9,8 +9,8 @@ use crate::division::{estimated_scalar_us, estimated_us};
 use crate::kernels::elementwise::RowOperand;
 use crate::kernels::set::KernelSet;
 use crate::kernels::typed::{self, Elements};
-use crate::nd::{Nd, Run};
-use crate::operand::Operand;
+use crate::nd::{Block, Nd, Run};
+use crate::operand::{CHANNELS_TO_LAST, Operand};
 use crate::plan::{Frame, Slot};
 use crate::rowwise::Rowwise;
 
@@ -31,8 +31,9 @@ impl Lowering<'_> {
     }
 
     fn each(&mut self, node: &Node, function: Each) -> Result<(), Unsupported> {
-        let x = self.dense_input(node, 0);
-        let y = self.destination(node.outputs[0]);
+        let x = self.input(node, 0);
+        let y = self.destination_like(node.outputs[0], &x);
+        let x = self.ordered_as(x, &y);
         let step = EachStep { function, dtype: x.dtype, per_sample: x.elements(), x: x.slot, y: y.slot };
         self.emit(step, &[&x], &y, 0);
         Ok(())
@@ -43,9 +44,20 @@ impl Lowering<'_> {
         if a.dtype != DType::F32 {
             return self.pairs(node, Pair::Binary(op));
         }
-        let y = self.destination(node.outputs[0]);
-        let (a, b) = (self.runs_along(a, &y), self.runs_along(b, &y));
-        let step = Binary { op, nd: nest([&a, &b, &y]), a: a.slot, b: b.slot, y: y.slot };
+        let is_whole = |x: &&Operand| x.shape == self.value_shape(node.outputs[0]);
+        let like = [&a, &b].into_iter().filter(is_whole).max_by_key(|x| x.has_channels_last());
+        let y = match like {
+            Some(x) => self.destination_like(node.outputs[0], x),
+            None => self.destination(node.outputs[0]),
+        };
+        let [a, b] = [a, b].map(|x| self.runs_along(x, &y));
+        let nd = if y.is_dense() {
+            nest([&a, &b, &y])
+        } else {
+            let [a, b, y] = [&a, &b, &y].map(|x| x.broadcast(&y.shape).transposed(&CHANNELS_TO_LAST));
+            nest([&a, &b, &y])
+        };
+        let step = Binary { op, nd, a: a.slot, b: b.slot, y: y.slot };
         self.emit(step, &[&a, &b], &y, 0);
         Ok(())
     }
@@ -72,10 +84,20 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// `x`, copied first when its elements are neither side by side nor the same along the last axis of `y`.
+    /// `x`, copied first when its elements are neither side by side nor the same along the axis along which `y`'s are side by
+    /// side.
     fn runs_along(&mut self, x: Operand, y: &Operand) -> Operand {
-        let same = y.rank() == 0 || x.broadcast_strides(&y.shape).last() == Some(&0);
-        if same || x.last_is_contiguous() { x } else { self.dense(x) }
+        let strides = x.broadcast_strides(&y.shape);
+        let innermost = if y.is_dense() { strides.last() } else { strides.get(1) };
+        match innermost {
+            None | Some(0 | 1) => x,
+            Some(_) if x.shape == y.shape => self.ordered_as(x, y),
+            Some(_) if y.is_dense() => self.dense(x),
+            Some(_) => {
+                let whole = x.broadcast(&y.shape);
+                self.ordered_as(whole, y)
+            }
+        }
     }
 }
 
@@ -247,19 +269,33 @@ impl Rowwise for Binary {
     }
 
     unsafe fn run_rows(&self, frame: &Frame<'_>, _: *mut u8, rows: Range<usize>) {
-        // As one row, or, where an operand has gaps between its elements, as rows of one.
-        self.nd.for_each_run_of(frame.samples, rows, |Run { offsets, length, strides }| {
-            let as_rows = strides[..2].iter().any(|&stride| stride > 1) || strides[2] != 1;
-            let (rows, len) = if as_rows { (length, 1) } else { (1, length) };
+        self.nd.for_each_part_of(frame.samples, rows, |Block { offsets, lengths: [rows, len], strides }| {
+            let row = strides.map(|[row, _]| row);
+            let each = strides.map(|[_, each]| each);
             // SAFETY: the loop nest stays inside the operands.
             unsafe {
-                let operand = |slot, index: usize| RowOperand {
-                    start: frame.at::<f32>(slot, offsets[index]).cast_const(),
-                    row_stride: if as_rows { strides[index] } else { 0 },
-                    scalar: strides[index] == 0 || as_rows,
+                let call = |first: usize, rows, len, strides: [usize; 3], scalars: [bool; 2]| {
+                    let operand = |slot, k: usize| RowOperand {
+                        start: frame.at::<f32>(slot, offsets[k] + first * row[k]).cast_const(),
+                        row_stride: strides[k],
+                        scalar: scalars[k],
+                    };
+                    let y = frame.at(self.y, offsets[2] + first * row[2]);
+                    (frame.kernels.binary)(self.op, operand(self.a, 0), operand(self.b, 1), y, rows, len);
                 };
-                let y = frame.at(self.y, offsets[2]);
-                (frame.kernels.binary)(self.op, operand(self.a, 0), operand(self.b, 1), y, rows, len);
+                let in_rows = each[0] <= 1 && each[1] <= 1 && each[2] == 1;
+                if in_rows && (rows == 1 || row[2] == len) {
+                    call(0, rows, len, row, [each[0] == 0, each[1] == 0]);
+                    return;
+                }
+                // A row by itself, or, where an operand has gaps between its elements, as rows of one.
+                for first in 0..rows {
+                    if in_rows {
+                        call(first, 1, len, [0; 3], [each[0] == 0, each[1] == 0]);
+                    } else {
+                        call(first, len, 1, each, [true; 2]);
+                    }
+                }
             }
         });
     }

@@ -119,7 +119,7 @@ impl Lowering<'_> {
 
     /// The stored statistics become one factor and one summand a channel.
     pub fn batch_norm(&mut self, node: &Node, op: &BatchNorm) -> Result<(), Unsupported> {
-        let x = self.dense_input(node, 0);
+        let x = self.input(node, 0);
         let channels = x.shape[1];
         let parameter = |lowering: &Self, index: usize, default: f32| match node.inputs.get(index) {
             None | Some(None) => Ok(vec![default; channels]),
@@ -139,20 +139,32 @@ impl Lowering<'_> {
         let shift: Vec<f32> =
             (0..channels).map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * scale[c]) as f32).collect();
         let scale: Vec<f32> = scale.into_iter().map(|s| s as f32).collect();
-        let y = self.destination(node.outputs[0]);
+        let y = self.destination_like(node.outputs[0], &x);
+        let x = self.ordered_as(x, &y);
         let (outer, _, inner) = around(&x.shape, 1, 1);
-        let rows = self.rows(outer * channels, inner as f64, 2 * inner);
+        // Rows are channels, or, where channels lie last, pixels.
+        let planes = y.is_dense();
+        let rows = if planes {
+            self.rows(outer * channels, inner as f64, 2 * inner)
+        } else {
+            self.rows(outer * inner, channels as f64, 2 * channels)
+        };
         let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
-            for (outer, some) in within(rows, channels) {
-                let (scale, shift) = (&scale[some.clone()], &shift[some.clone()]);
-                let sizes = (1, some.len(), inner);
-                // SAFETY: both operands are dense `[outer, channels, inner]` for each sample; scale and shift have an element a
-                // channel.
+            let affine = |first: usize, sizes, channels: Range<usize>| {
+                let (scale, shift) = (&scale[channels.clone()], &shift[channels]);
+                // SAFETY: both operands are without gaps, `[outer, channels, inner]` or `[outer, inner, channels]` for each
+                // sample; scale and shift have an element a channel.
                 unsafe {
-                    let first = (outer * channels + some.start) * inner;
                     let (x, y) = (x.add(first), y.add(first));
                     (frame.kernels.channel_affine)(x, y, sizes, scale.as_ptr(), shift.as_ptr())
                 }
+            };
+            if planes {
+                for (outer, some) in within(rows, channels) {
+                    affine((outer * channels + some.start) * inner, (1, some.len(), inner), some);
+                }
+            } else {
+                affine(rows.start * channels, (rows.len(), channels, 1), 0..channels);
             }
         });
         self.emit(step, &[&x], &y, 0);

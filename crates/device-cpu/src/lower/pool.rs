@@ -1,5 +1,7 @@
 //! Pooling over one or two axes; one axis is a plane of one row.
 
+use std::ops::Range;
+
 use paceline_graph::{AveragePool, MaxPool, Node};
 
 use super::norm::{Rows, rows_step};
@@ -16,17 +18,18 @@ impl Lowering<'_> {
         if op.kernel.len() > 2 || op.indices {
             return Err("pooling over three axes, or with indices, has no kernel here".into());
         }
-        let x = self.dense_input(node, 0);
-        let y = self.destination(node.outputs[0]);
-        let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
-        let planes = x.shape[0] * x.shape[1];
-        let some = self.planes(planes, &rows, &columns);
-        let step = rows_step(x.slot, y.slot, some, move |frame, x, y, planes| {
-            // SAFETY: both operands are dense planes of these sizes.
+        let (x, y) = self.pooled(node);
+        let axes = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
+        let pool = Pool::new(&x, &y, axes);
+        let step = rows_step(x.slot, y.slot, pool.divided(self), move |frame, x, y, some| {
+            // SAFETY: both operands are without gaps, planes or with channels last, of these sizes.
             unsafe {
-                let x = x.add(planes.start * rows.input * columns.input);
-                let y = y.add(planes.start * rows.output * columns.output);
-                (frame.kernels.max_pool)(x, y, planes.len(), &rows, &columns)
+                let ((x, y), kernels) = (pool.at(x, y, &some), frame.kernels);
+                if pool.planes {
+                    (kernels.max_pool)(x, y, some.len(), &pool.rows, &pool.columns);
+                } else {
+                    (kernels.max_pool_channels)(x, y, some, pool.channels, &pool.rows, &pool.columns);
+                }
             }
         });
         self.emit(step, &[&x], &y, 0);
@@ -37,29 +40,80 @@ impl Lowering<'_> {
         if op.kernel.len() > 2 || (op.ceil && op.count_include_pad) {
             return Err("pooling over three axes, or over the padded end, has no kernel here".into());
         }
-        let x = self.dense_input(node, 0);
-        let y = self.destination(node.outputs[0]);
-        let [rows, columns] = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
-        let planes = x.shape[0] * x.shape[1];
+        let (x, y) = self.pooled(node);
+        let axes = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
         let count_include_pad = op.count_include_pad;
-        let some = self.planes(planes, &rows, &columns);
-        let step = rows_step(x.slot, y.slot, some, move |frame, x, y, planes| {
-            // SAFETY: both operands are dense planes of these sizes.
+        let pool = Pool::new(&x, &y, axes);
+        let step = rows_step(x.slot, y.slot, pool.divided(self), move |frame, x, y, some| {
+            // SAFETY: both operands are without gaps, planes or with channels last, of these sizes.
             unsafe {
-                let x = x.add(planes.start * rows.input * columns.input);
-                let y = y.add(planes.start * rows.output * columns.output);
-                (frame.kernels.average_pool)(x, y, planes.len(), &rows, &columns, count_include_pad)
+                let ((x, y), kernels) = (pool.at(x, y, &some), frame.kernels);
+                if pool.planes {
+                    (kernels.average_pool)(x, y, some.len(), &pool.rows, &pool.columns, count_include_pad);
+                } else {
+                    let channels = pool.channels;
+                    (kernels.average_pool_channels)(
+                        x,
+                        y,
+                        some,
+                        channels,
+                        &pool.rows,
+                        &pool.columns,
+                        count_include_pad,
+                    );
+                }
             }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
     }
 
-    /// So many planes with windows along two axes.
-    fn planes(&self, count: usize, rows: &PoolAxis, columns: &PoolAxis) -> Rows {
+    /// The operands of a pool, in one order.
+    fn pooled(&mut self, node: &Node) -> (Operand, Operand) {
+        let x = self.input(node, 0);
+        let y = self.destination_like(node.outputs[0], &x);
+        (self.ordered_as(x, &y), y)
+    }
+}
+
+/// What a pool does one by one: planes, or, where channels lie last, lines of results.
+#[derive(Clone, Copy)]
+struct Pool {
+    planes: bool,
+    images: usize,
+    channels: usize,
+    rows: PoolAxis,
+    columns: PoolAxis,
+}
+
+impl Pool {
+    fn new(x: &Operand, y: &Operand, [rows, columns]: [PoolAxis; 2]) -> Self {
+        Pool { planes: y.is_dense(), images: x.shape[0], channels: x.shape[1], rows, columns }
+    }
+
+    fn divided(&self, lowering: &Lowering<'_>) -> Rows {
+        let Pool { planes, images, channels, rows, columns } = self;
         let windows = rows.output * columns.output;
         let taps = (windows * rows.kernel * columns.kernel) as f64;
-        self.rows(count, taps * TAP_OPERATIONS, rows.input * columns.input + windows)
+        let floats = rows.input * columns.input + windows;
+        if *planes {
+            return lowering.rows(images * channels, taps * TAP_OPERATIONS, floats);
+        }
+        let a_line = |plane: f64| plane * *channels as f64 / rows.output.max(1) as f64;
+        lowering.rows(images * rows.output, a_line(taps), a_line(floats as f64) as usize)
+    }
+
+    /// Where the kernels begin to read and to write for some planes or lines.
+    ///
+    /// # Safety
+    /// They lie within the operands, which begin at `x` and `y`.
+    unsafe fn at(&self, x: *const f32, y: *mut f32, some: &Range<usize>) -> (*const f32, *mut f32) {
+        if !self.planes {
+            return (x, y);
+        }
+        let plane = |axis: fn(&PoolAxis) -> usize| some.start * axis(&self.rows) * axis(&self.columns);
+        // SAFETY: the caller's promise.
+        unsafe { (x.add(plane(|axis| axis.input)), y.add(plane(|axis| axis.output))) }
     }
 }
 

@@ -5,6 +5,7 @@ use paceline_graph::{Node, Reduce, ReduceOp};
 use super::copy::axis_index;
 use super::norm::{around, rows_step};
 use super::{Lowering, Unsupported};
+use crate::operand::CHANNELS_TO_LAST;
 
 impl Lowering<'_> {
     pub fn reduce(&mut self, node: &Node, op: &Reduce) -> Result<(), Unsupported> {
@@ -15,9 +16,13 @@ impl Lowering<'_> {
         let x = self.input(node, 0);
         let mut axes: Vec<usize> = op.axes.iter().map(|&axis| axis_index(axis, x.rank())).collect();
         axes.sort_unstable();
+        // The pixels of an image with channels last are one axis before its channels.
+        let pixels = axes == [2, 3] && x.has_channels_last();
         let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
         // Axes that are apart are moved to the end, where they are one.
-        let (x, first) = if adjacent {
+        let (x, first) = if pixels {
+            (x.transposed(&CHANNELS_TO_LAST), 1)
+        } else if adjacent {
             (x, axes[0])
         } else {
             let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));

@@ -1,4 +1,4 @@
-//! Graphs of one step each, large enough to be shared: every kind of step that costs time.
+//! Graphs of one step each, or of few, large enough to be shared: every kind of step that costs time.
 
 use paceline_graph::{
     Attention, AveragePool, BatchNorm, Binary, BinaryOp, Cast, Classify, Compare, CompareOp, Concat, Conv,
@@ -86,6 +86,81 @@ const CASES: &[Case] = &[
     ("a depthwise convolution with steps", 1, |s| {
         let (x, w) = (s.x(&[80, 41, 41]), s.weight(&[160, 1, 3, 3]));
         s.op(conv(2, 1, 80), &[x, w])
+    }),
+    ("convolutions one behind the other", 2, |s| {
+        let (x, a, b, c) = (
+            s.x(&[16, 37, 41]),
+            s.weight(&[24, 16, 3, 3]),
+            s.weight(&[70, 24, 3, 3]),
+            s.weight(&[24, 70, 3, 3]),
+        );
+        let x = s.op(conv(1, 1, 1), &[x, a]);
+        let x = s.op(conv(2, 1, 1), &[x, b]);
+        s.op(conv(1, 0, 1), &[x, c])
+    }),
+    ("convolutions one behind the other, of several chunks", 5, |s| {
+        let (x, a, b, c) = (
+            s.x(&[16, 21, 23]),
+            s.weight(&[24, 16, 3, 3]),
+            s.weight(&[40, 24, 3, 3]),
+            s.weight(&[24, 40, 3, 3]),
+        );
+        let x = s.op(conv(1, 1, 1), &[x, a]);
+        let x = s.op(conv(1, 0, 1), &[x, b]);
+        s.op(conv(1, 1, 1), &[x, c])
+    }),
+    ("convolutions of single values one behind the other", 3, |s| {
+        let (x, a, b, c) = (
+            s.x(&[40, 23, 29]),
+            s.weight(&[90, 40, 1, 1]),
+            s.weight(&[70, 90, 1, 1]),
+            s.weight(&[40, 70, 1, 1]),
+        );
+        let x = s.op(conv(1, 0, 1), &[x, a]);
+        let x = s.op(conv(1, 0, 1), &[x, b]);
+        s.op(conv(2, 0, 1), &[x, c])
+    }),
+    ("convolutions in groups one behind the other", 2, |s| {
+        let (x, a, b, c) = (
+            s.x(&[24, 30, 30]),
+            s.weight(&[36, 6, 3, 3]),
+            s.weight(&[80, 9, 3, 3]),
+            s.weight(&[80, 2, 3, 3]),
+        );
+        let x = s.op(conv(1, 1, 4), &[x, a]);
+        let x = s.op(conv(1, 0, 4), &[x, b]);
+        s.op(conv(1, 1, 40), &[x, c])
+    }),
+    ("depthwise convolutions between others", 2, |s| {
+        let (x, a, b) = (s.x(&[20, 40, 40]), s.weight(&[75, 20, 1, 1]), s.weight(&[75, 1, 5, 5]));
+        let (c, d) = (s.weight(&[75, 1, 3, 3]), s.weight(&[24, 75, 1, 1]));
+        let x = s.op(conv(1, 0, 1), &[x, a]);
+        let x = s.op(conv(1, 2, 75), &[x, b]);
+        let x = s.op(conv(2, 1, 75), &[x, c]);
+        s.op(conv(1, 0, 1), &[x, d])
+    }),
+    ("pools, a norm, a function and sums of images behind convolutions", 2, |s| {
+        let (x, a, b) = (s.x(&[16, 57, 57]), s.weight(&[70, 16, 1, 1]), s.weight(&[70, 16, 1, 1]));
+        let (x, y) = (s.op(conv(1, 0, 1), &[x, a]), s.op(conv(1, 0, 1), &[x, b]));
+        let (kernel, stride, padding) = (vec![3; 2], vec![1; 2], vec![(1, 1); 2]);
+        let op = MaxPool { kernel, stride, padding, dilation: vec![1; 2], ceil: false, indices: false };
+        let x = s.op(Op::MaxPool(op), &[x]);
+        let (kernel, stride, padding) = (vec![2; 2], vec![1; 2], vec![(0, 1); 2]);
+        let count_include_pad = false;
+        let op =
+            AveragePool { kernel, stride, padding, dilation: vec![1; 2], ceil: false, count_include_pad };
+        let y = s.op(Op::AveragePool(op), &[y]);
+        let variance = s.name();
+        let variance = s.builder.constant(&variance, Tensor::new([70], vec![1.5; 70]).unwrap()).unwrap();
+        let [mean, w, b] = [0; 3].map(|_| s.weight(&[70]));
+        let y = s.op(Op::BatchNorm(BatchNorm { epsilon: 1e-5 }), &[y, mean, variance, w, b]);
+        let y = s.op(Op::Unary(Unary(UnaryOp::GeluTanh)), &[y]);
+        let sum = s.op(Op::Binary(Binary(BinaryOp::Add)), &[x, y]);
+        let means =
+            s.op(Op::Reduce(Reduce { op: ReduceOp::Mean, axes: vec![2, 3], keep_dims: true }), &[sum]);
+        let gated = s.op(Op::Binary(Binary(BinaryOp::Mul)), &[sum, means]);
+        let w = s.weight(&[16, 70, 1, 1]);
+        s.op(conv(1, 0, 1), &[gated, w])
     }),
     ("a transposed convolution", 2, |s| {
         let (x, w) = (s.x(&[32, 300]), s.weight(&[32, 24, 8]));
@@ -203,7 +278,7 @@ const CASES: &[Case] = &[
     }),
     ("repetitions", 1, |s| {
         let x = s.x(&[100, 500]);
-        s.op(Op::Tile(Tile { repeats: vec![3, 2] }), &[x])
+        s.op(Op::Tile(Tile { repeats: vec![1, 3, 2] }), &[x])
     }),
     ("a table", 3, |s| {
         let (indices, table) = (s.input(DType::I64, &[200]), s.weight(&[40, 300]));

@@ -1,4 +1,4 @@
-//! How threads share a convolution that is a product: first the planes that are padded, then rows and columns of the products.
+//! How threads share a convolution that is a product: first the rows of images that are padded, then rows and columns of the products.
 
 use std::ops::Range;
 
@@ -31,9 +31,10 @@ impl Phase {
         if self.lines > 1 { self.lines } else { self.windows }
     }
 
-    /// Calls that together multiply these rows of a chunk.
-    pub(super) fn stretches(&self, rows: Range<usize>) -> impl Iterator<Item = Stretch> {
-        let (each, lone_window) = (self.rows().max(1), self.lines == 1 && self.windows == 1);
+    /// Calls that together multiply these rows of a chunk; one, where samples [follow](Product::samples_follow).
+    pub(super) fn stretches(&self, rows: Range<usize>, follow: bool) -> impl Iterator<Item = Stretch> {
+        let each = self.rows().max(1);
+        let one_call = follow || (self.lines == 1 && self.windows == 1);
         let several_lines = self.lines > 1;
         let windows = self.windows;
         let mut next = rows.start;
@@ -42,7 +43,7 @@ impl Phase {
             let (sample, first) = (next / each, next % each);
             let in_sample = left.min(each - first);
             let (line, window) = if several_lines { (first, 0) } else { (0, first) };
-            let (taken, count, rows) = if lone_window {
+            let (taken, count, rows) = if one_call {
                 (left, 1, left)
             } else if several_lines {
                 (in_sample, in_sample, windows)
@@ -81,7 +82,7 @@ impl Product {
 
     /// Samples of a pass: all where nothing is padded.
     fn pass_samples(&self, samples: usize) -> usize {
-        if self.padded.is_plain() { samples } else { self.chunk() }
+        if self.padded.is_plain() { samples } else { self.chunk(samples) }
     }
 
     pub(in crate::kernels) fn passes(&self, samples: usize) -> usize {
@@ -92,7 +93,7 @@ impl Product {
     pub(in crate::kernels) fn units(&self, set: &KernelSet, samples: usize, pass: usize) -> Option<Units> {
         let Pass { chunk, pads } = self.pass(samples, pass);
         if pads {
-            return Some(self.planes(set, chunk.len())?.units());
+            return Some(self.padding(set, chunk.len())?.units());
         }
         match self.division(set, chunk.len())? {
             Division::Parts(division) => Some(division.units()),
@@ -118,10 +119,10 @@ impl Product {
         let Pass { chunk, pads } = self.pass(args.samples, pass);
         let samples = chunk.len();
         if pads {
-            let some = self.planes(set, samples).zip(units).map(|(division, units)| division.rows(units));
-            let planes = some.unwrap_or(0..samples * self.channels_in);
-            // SAFETY: the caller's promise; no two units have a plane in common.
-            return unsafe { self.pad(set, args, &chunk, planes) };
+            let some = self.padding(set, samples).zip(units).map(|(division, units)| division.rows(units));
+            let rows = some.unwrap_or(0..self.padded_rows(samples));
+            // SAFETY: the caller's promise; no two units have a row in common.
+            return unsafe { self.pad(set, args, &chunk, rows) };
         }
         let columns = self.channels_out / self.groups;
         match (self.division(set, samples), units) {
@@ -148,9 +149,9 @@ impl Product {
     }
 
     /// The division of padding.
-    fn planes(&self, set: &KernelSet, samples: usize) -> Option<RowsDivision> {
-        let bytes = 2 * self.padded.plane_stride * size_of::<f32>();
-        RowsDivision::of(samples * self.channels_in, estimated_us(set, 0.0, bytes as f64))
+    fn padding(&self, set: &KernelSet, samples: usize) -> Option<RowsDivision> {
+        let bytes = 2 * self.padded.row_stride * size_of::<f32>();
+        RowsDivision::of(self.padded_rows(samples), estimated_us(set, 0.0, bytes as f64))
     }
 
     /// The division of the products of a chunk. All parts are about alike, so that one division serves them all.

@@ -37,8 +37,32 @@ fn naive(shape: &ConvShape, input: &[f32], weight: &[f32], bias: &[f32], residua
     out
 }
 
-/// Runs `samples` samples and compares them with the definition, and each with itself alone.
+/// `[images, channels, pixels]` in another layout.
+fn laid(values: &[f32], channels: usize, pixels: usize, layout: Layout) -> Vec<f32> {
+    let image = channels * pixels;
+    let from = |i: usize| match layout {
+        Layout::ChannelsFirst => i,
+        Layout::ChannelsLast => i / image * image + i % channels * pixels + i % image / channels,
+    };
+    (0..values.len()).map(|i| values[from(i)]).collect()
+}
+
+/// Checks a convolution in all layouts that it has.
 fn check(shape: ConvShape, samples: usize, seed: u64) {
+    const BOTH: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
+    for layouts in BOTH.into_iter().flat_map(|input| BOTH.map(|output| [input, output])) {
+        let shape = ConvShape { layouts, ..shape };
+        let same = layouts[0] == layouts[1];
+        if layouts == [Layout::ChannelsFirst; 2]
+            || (shape.may_have_channels_last() && (same || !shape.is_depthwise()))
+        {
+            check_layout(shape, samples, seed);
+        }
+    }
+}
+
+/// Runs `samples` samples and compares them with the definition, and each with itself alone.
+fn check_layout(shape: ConvShape, samples: usize, seed: u64) {
     let [height, width] = shape.output();
     let (input_floats, output_floats) =
         (shape.channels_in * shape.input[0] * shape.input[1], shape.channels_out * height * width);
@@ -48,6 +72,10 @@ fn check(shape: ConvShape, samples: usize, seed: u64) {
     let bias = values(shape.channels_out, seed + 2);
     let residual = values(samples * output_floats, seed + 3);
     let expected = naive(&shape, &input, &weight, &bias, &residual);
+    let input = laid(&input, shape.channels_in, shape.input[0] * shape.input[1], shape.layouts[0]);
+    let output = |values: &[f32]| laid(values, shape.channels_out, height * width, shape.layouts[1]);
+    let residual = output(&residual);
+    let expected = output(&expected.iter().map(|&y| y as f32).collect::<Vec<_>>());
     for set in KernelSet::all() {
         let conv = PackedConv::new(set, shape, &weight);
         let run = |samples: std::ops::Range<usize>| {
@@ -70,7 +98,7 @@ fn check(shape: ConvShape, samples: usize, seed: u64) {
         };
         let out = run(0..samples);
         for (index, (&y, &expected)) in out.iter().zip(&expected).enumerate() {
-            let error = (f64::from(y) - expected).abs();
+            let error = f64::from((y - expected).abs());
             assert!(
                 error <= 1e-6 * (2 + depth) as f64,
                 "{} {shape:?} at {index}: {y}, not {expected}",
@@ -99,6 +127,7 @@ const PLAIN: ConvShape = ConvShape {
     stride: [1, 1],
     padding: [(0, 0); 2],
     dilation: [1, 1],
+    layouts: [Layout::ChannelsFirst; 2],
 };
 
 #[test]
@@ -151,6 +180,23 @@ fn convolutions_follow_their_definition() {
     }
 }
 
+#[test]
+fn depthwise_convolutions_are_right_inside_of_images_and_at_their_borders() {
+    let depthwise =
+        |channels| ConvShape { channels_in: channels, channels_out: channels, groups: channels, ..PLAIN };
+    // Lines of one tile of every size, and of several, all of them at the border or not.
+    for (seed, width) in (1..=20).chain([33]).enumerate() {
+        let padding = [(1, 1), (2, 2)];
+        check(ConvShape { input: [3, width], kernel: [3, 5], padding, ..depthwise(18) }, 2, seed as u64);
+        let stride = [2, 1 + width % 2];
+        check(ConvShape { input: [9, width + 6], kernel: [7, 7], stride, ..depthwise(35) }, 1, seed as u64);
+    }
+    let table = ConvShape { input: [16, 9], kernel: [16, 8], padding: [(3, 4), (2, 2)], ..depthwise(2) };
+    assert!(table.may_have_channels_last());
+    check(table, 1, 0);
+    assert!(!ConvShape { kernel: [16, 9], ..table }.may_have_channels_last());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -164,9 +210,9 @@ proptest! {
         (samples, seed) in (1usize..5, 0u64..1000),
     ) {
         let shape = ConvShape {
-            channels_in: groups * inner, channels_out: groups * outer, groups, input, kernel, stride, padding, dilation,
+            channels_in: groups * inner, channels_out: groups * outer, groups, input, kernel, stride, padding, dilation, ..PLAIN
         };
-        let size = shape.padded().size;
+        let size = [0, 1].map(|axis| padding[axis].0 + input[axis] + padding[axis].1);
         prop_assume!((0..2).all(|axis| (kernel[axis] - 1) * dilation[axis] < size[axis]));
         check(shape, samples, seed);
     }

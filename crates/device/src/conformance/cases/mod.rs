@@ -3,6 +3,7 @@
 mod attention;
 mod conv;
 mod elementwise;
+mod images;
 mod layers;
 mod layout;
 mod linear;
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         elementwise::cases(),
         linear::cases(),
         conv::cases(),
+        images::cases(),
         norm::cases(),
         attention::cases(),
         layout::cases(),
