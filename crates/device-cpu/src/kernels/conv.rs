@@ -10,8 +10,6 @@
 
 use std::ops::Range;
 
-use paceline_graph::Activation;
-
 use super::channelwise::Channelwise;
 use super::depthwise::Depthwise;
 use super::gemm::{GemmCall, RightPointer, Strides};
@@ -20,94 +18,8 @@ use super::pad::Padded;
 use super::set::KernelSet;
 use crate::division::Units;
 
-/// How the values of an image lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// `[channels, height, width]`.
-    ChannelsFirst,
-    /// `[height, width, channels]`.
-    ChannelsLast,
-}
-
-impl Layout {
-    /// From one channel to the next, and from one pixel of a row to the next.
-    fn steps(self, channels: usize, plane: usize) -> (usize, usize) {
-        match self {
-            Layout::ChannelsFirst => (plane, 1),
-            Layout::ChannelsLast => (1, channels),
-        }
-    }
-}
-
-/// The sizes of a convolution over height and width; one axis is a height of 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConvShape {
-    /// Input channels.
-    pub channels_in: usize,
-    /// Output channels.
-    pub channels_out: usize,
-    /// Groups of channels that do not see each other; they divide both.
-    pub groups: usize,
-    /// Height and width of the input.
-    pub input: [usize; 2],
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    /// Steps between windows.
-    pub stride: [usize; 2],
-    /// Zeros before and after each axis.
-    pub padding: [(usize, usize); 2],
-    /// Steps between taps.
-    pub dilation: [usize; 2],
-    /// How the input lies, and how the output and the residual do.
-    pub layouts: [Layout; 2],
-}
-
-impl ConvShape {
-    /// Height and width of the output.
-    ///
-    /// # Panics
-    /// If the kernel is larger than the padded input, or a stride is 0.
-    pub fn output(&self) -> [usize; 2] {
-        [0, 1].map(|axis| {
-            let padded = self.padding[axis].0 + self.input[axis] + self.padding[axis].1;
-            let reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1;
-            assert!(reach <= padded, "a kernel that reaches over {reach} of {padded}");
-            (padded - reach) / self.stride[axis] + 1
-        })
-    }
-
-    /// Whether every output channel sees one input channel, and there are several.
-    pub fn is_depthwise(&self) -> bool {
-        self.channels_in == self.groups && self.groups > 1
-    }
-
-    /// Whether there is a kernel for channels that lie last.
-    pub fn may_have_channels_last(&self) -> bool {
-        !self.is_depthwise() || Channelwise::exists(self)
-    }
-
-    /// The padded planes of the input; where channels lie last, its rows are those of one plane.
-    pub(super) fn padded(&self) -> Padded {
-        let [height, width] = self.input;
-        let [vertical, (left, right)] = self.padding;
-        match self.layouts[0] {
-            Layout::ChannelsFirst => Padded::new(self.input, self.padding),
-            Layout::ChannelsLast => {
-                let c = self.channels_in;
-                Padded::new([height, width * c], [vertical, (left * c, right * c)])
-            }
-        }
-    }
-
-    /// The same convolution over one axis, if every window is one value and none is skipped.
-    fn flattened(self) -> Self {
-        if self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [(0, 0); 2] {
-            Self { input: [1, self.input[0] * self.input[1]], ..self }
-        } else {
-            self
-        }
-    }
-}
+pub(crate) use args::{ConvArgs, Convolution};
+pub(crate) use shape::{ConvShape, Layout};
 
 /// A convolution with its weights packed for one instruction set.
 pub(crate) struct PackedConv {
@@ -122,59 +34,6 @@ enum Form {
     Product(Product),
     Depthwise(Depthwise),
     Channelwise(Channelwise),
-}
-
-/// What a convolution reads and writes; every image is contiguous, in the layout of its side.
-pub(crate) struct ConvArgs<'a> {
-    /// How many samples.
-    pub samples: usize,
-    /// `[samples, channels_in, height, width]`, or channels last.
-    pub input: &'a [f32],
-    /// `[channels_out]`, if any.
-    pub bias: Option<&'a [f32]>,
-    /// Like the output, if any: added before the activation.
-    pub residual: Option<&'a [f32]>,
-    /// Applied last.
-    pub activation: Option<Activation>,
-    /// `[samples, channels_out, height, width]`, or channels last: an address, because threads at once write different parts.
-    pub out: *mut [f32],
-    /// [`Convolution::scratch_floats`] values of any content, the same in all threads.
-    pub shared: *mut [f32],
-    /// [`Convolution::helper_floats`] values of any content, of this thread alone; they may be those of `shared`.
-    pub scratch: *mut [f32],
-}
-
-/// A convolution whose weights are packed.
-pub(crate) trait Convolution: Send + Sync {
-    /// The scratch that any number of samples needs.
-    fn scratch_floats(&self) -> usize;
-
-    /// The scratch that each further thread needs.
-    fn helper_floats(&self) -> usize;
-
-    /// Computes the convolution.
-    ///
-    /// # Panics
-    /// If a slice is too short.
-    ///
-    /// # Safety
-    /// Nobody else uses the output or the scratch.
-    unsafe fn run(&self, args: ConvArgs<'_>);
-
-    /// In how many passes threads share the work for so many samples; each begins when the one before is done.
-    fn passes(&self, samples: usize) -> usize;
-
-    /// The work of one pass as threads may share it, if that is worth it.
-    fn units(&self, samples: usize, pass: usize) -> Option<Units>;
-
-    /// Computes some units of a pass, or all of it. All units of all passes leave what [`run`](Self::run) leaves, bit for bit.
-    ///
-    /// # Panics
-    /// If a slice is too short.
-    ///
-    /// # Safety
-    /// No unit is computed twice, passes follow one another, and nobody else uses the output, the shared scratch, or this thread's.
-    unsafe fn run_units(&self, args: ConvArgs<'_>, pass: usize, units: Option<Range<usize>>);
 }
 
 impl PackedConv {
@@ -281,18 +140,6 @@ impl Convolution for PackedConv {
                 }
             }
         }
-    }
-}
-
-impl ConvArgs<'_> {
-    /// Panics if a slice is too short for the floats of one sample.
-    pub(super) fn check(&self, input: usize, output: usize, channels_out: usize, scratch: usize) {
-        let samples = self.samples;
-        assert!(samples * input <= self.input.len(), "{samples} inputs of {input} in {}", self.input.len());
-        assert!(samples * output <= self.out.len(), "{samples} outputs of {output} in {}", self.out.len());
-        assert!(self.residual.is_none_or(|r| samples * output <= r.len()), "{samples} residuals of {output}");
-        assert!(self.bias.is_none_or(|bias| channels_out <= bias.len()), "a bias of {channels_out}");
-        assert!(scratch <= self.scratch.len(), "scratch of {scratch} in {}", self.scratch.len());
     }
 }
 
@@ -551,6 +398,8 @@ impl Product {
     }
 }
 
+mod args;
+mod shape;
 mod shared;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{Lowering, Unsupported};
 use crate::division::estimated_us;
 use crate::kernels::copy::{Plane, copy};
 use crate::kernels::set::KernelSet;
-use crate::nd::{Block, Nd, Run};
+use crate::nd::{Block, Nd};
 use crate::operand::Operand;
 use crate::plan::{Frame, Slot};
 use crate::rowwise::Rowwise;
@@ -176,9 +176,7 @@ impl Copy {
         if rows == (0..self.rows(frame.samples)) {
             self.nd.for_each_block_of(frame.samples, 0..self.nd.rows(frame.samples), copy);
         } else if self.is_divided_by_elements(frame.samples) {
-            self.nd.for_each_run_of(frame.samples, rows, |Run { offsets, length, strides }| {
-                copy(Block { offsets, lengths: [1, length], strides: strides.map(|stride| [0, stride]) });
-            });
+            self.nd.for_each_run_of(frame.samples, rows, |run| copy(run.into()));
         } else {
             self.nd.for_each_block_of(frame.samples, rows, copy);
         }

@@ -192,6 +192,10 @@ const CASES: &[Case] = &[
         let x = s.x(&[40, 23, 133]);
         s.op(Op::Softmax(Softmax { axis: 2 }), &[x])
     }),
+    ("the logarithm of softmax", 2, |s| {
+        let x = s.x(&[200, 333]);
+        s.op(Op::LogSoftmax(LogSoftmax { axis: -1 }), &[x])
+    }),
     ("layer norm", 3, |s| {
         let (x, w, b) = (s.x(&[300, 333]), s.weight(&[333]), s.weight(&[333]));
         s.op(Op::LayerNorm(LayerNorm { axes: 1, epsilon: 1e-5 }), &[x, w, b])
@@ -291,8 +295,8 @@ const CASES: &[Case] = &[
         s.op(Op::Gather(Gather { axis: 2 }), &[data, indices])
     }),
     ("an operator without a kernel", 4, |s| {
-        let x = s.x(&[40, 50]);
-        s.op(Op::LogSoftmax(LogSoftmax { axis: -1 }), &[x])
+        let x = s.x(&[2000, 2]);
+        s.op(Op::Reduce(Reduce { op: ReduceOp::LogSumExp, axes: vec![2], keep_dims: false }), &[x])
     }),
 ];
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernels::test_values::values;
+use paceline_graph::Activation;
 use proptest::prelude::*;
 
 /// The definition: every output element on its own.
@@ -47,18 +48,20 @@ fn laid(values: &[f32], channels: usize, pixels: usize, layout: Layout) -> Vec<f
     (0..values.len()).map(|i| values[from(i)]).collect()
 }
 
+/// A convolution in all layouts that it has.
+fn laid_out(shape: ConvShape) -> impl Iterator<Item = ConvShape> {
+    const BOTH: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
+    let all = BOTH.into_iter().flat_map(|input| BOTH.map(|output| [input, output]));
+    all.map(move |layouts| ConvShape { layouts, ..shape }).filter(|shape| {
+        let same = shape.layouts[0] == shape.layouts[1];
+        shape.layouts == [Layout::ChannelsFirst; 2]
+            || (shape.may_have_channels_last() && (same || !shape.is_depthwise()))
+    })
+}
+
 /// Checks a convolution in all layouts that it has.
 fn check(shape: ConvShape, samples: usize, seed: u64) {
-    const BOTH: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
-    for layouts in BOTH.into_iter().flat_map(|input| BOTH.map(|output| [input, output])) {
-        let shape = ConvShape { layouts, ..shape };
-        let same = layouts[0] == layouts[1];
-        if layouts == [Layout::ChannelsFirst; 2]
-            || (shape.may_have_channels_last() && (same || !shape.is_depthwise()))
-        {
-            check_layout(shape, samples, seed);
-        }
-    }
+    laid_out(shape).for_each(|shape| check_layout(shape, samples, seed));
 }
 
 /// Runs `samples` samples and compares them with the definition, and each with itself alone.
@@ -195,6 +198,64 @@ fn depthwise_convolutions_are_right_inside_of_images_and_at_their_borders() {
     assert!(table.may_have_channels_last());
     check(table, 1, 0);
     assert!(!ConvShape { kernel: [16, 9], ..table }.may_have_channels_last());
+}
+
+#[test]
+fn units_in_any_order_leave_the_same_bits_in_all_layouts() {
+    let wide = ConvShape { channels_in: 40, channels_out: 75, input: [23, 29], kernel: [1, 1], ..PLAIN };
+    let padded = ConvShape { kernel: [3, 3], padding: [(1, 1), (2, 1)], ..wide };
+    let shapes = [
+        wide,
+        padded,
+        ConvShape { stride: [2, 2], ..padded },
+        ConvShape { channels_out: 80, groups: 20, ..padded },
+        ConvShape { channels_in: 75, groups: 75, ..padded },
+    ];
+    for shape in shapes.into_iter().flat_map(laid_out) {
+        let [height, width] = shape.output();
+        let input_floats = shape.channels_in * shape.input[0] * shape.input[1];
+        let output_floats = shape.channels_out * height * width;
+        let depth = shape.channels_in / shape.groups * shape.kernel[0] * shape.kernel[1];
+        let (samples, input) = (3, values(3 * input_floats, 1));
+        let (weight, residual) = (values(shape.channels_out * depth, 2), values(3 * output_floats, 3));
+        for set in KernelSet::all() {
+            let conv = PackedConv::new(set, shape, &weight);
+            let bits = |run: &dyn Fn(ConvArgs<'_>)| {
+                let mut out = vec![f32::NAN; samples * output_floats];
+                let mut shared = vec![f32::NAN; conv.scratch_floats()];
+                let mut scratch = vec![f32::NAN; conv.scratch_floats()];
+                run(ConvArgs {
+                    samples,
+                    input: &input,
+                    bias: None,
+                    residual: Some(&residual),
+                    activation: Some(Activation::Relu),
+                    out: &mut out[..],
+                    shared: &mut shared[..],
+                    scratch: &mut scratch[..],
+                });
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            // SAFETY: output and scratch are borrowed here alone.
+            let whole = bits(&|args| unsafe { conv.run(args) });
+            let pieces = bits(&|args| {
+                let mut divided = false;
+                for pass in 0..conv.passes(samples) {
+                    let units = conv.units(samples, pass).map(|units| units.count);
+                    divided |= units.is_some();
+                    let pieces: Vec<_> = units.map_or(vec![None], |units| {
+                        (0..units).rev().map(|unit| Some(unit..unit + 1)).collect()
+                    });
+                    for piece in pieces {
+                        // SAFETY: as above; every unit is computed once, after the passes before.
+                        unsafe { conv.run_units(args, pass, piece) }
+                    }
+                }
+                assert!(divided, "{} {shape:?}", set.isa);
+            });
+            assert!(whole == pieces, "{} {shape:?}", set.isa);
+        }
+    }
 }
 
 proptest! {
