@@ -1,6 +1,6 @@
 //! Softmax and the normalisations.
 
-use paceline_graph::{BatchNorm, GroupNorm, LayerNorm, LogSoftmax, Node, RmsNorm, Softmax};
+use paceline_graph::{BatchNorm, GroupNorm, LayerNorm, Node, RmsNorm};
 
 use std::ops::Range;
 
@@ -17,35 +17,19 @@ const SOFTMAX_OPERATIONS: f64 = 24.0;
 const NORM_OPERATIONS: f64 = 6.0;
 
 impl Lowering<'_> {
-    pub fn softmax(&mut self, node: &Node, op: &Softmax) -> Result<(), Unsupported> {
+    /// Softmax, or its logarithm.
+    pub fn softmax(&mut self, node: &Node, axis: isize, logarithm: bool) -> Result<(), Unsupported> {
         self.only_f32(node, 0)?;
         let x = self.dense_input(node, 0);
         let y = self.destination(node.outputs[0]);
-        let (outer, len, inner) = around(&x.shape, axis_index(op.axis, x.rank()), 1);
+        let (outer, len, inner) = around(&x.shape, axis_index(axis, x.rank()), 1);
         let rows = self.rows(outer, (len * inner) as f64 * SOFTMAX_OPERATIONS, 2 * len * inner);
-        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
-            // SAFETY: both operands are dense and have these sizes for each sample.
-            unsafe {
-                let first = rows.start * len * inner;
-                (frame.kernels.softmax)(x.add(first), y.add(first), (rows.len(), len, inner))
-            }
-        });
-        self.emit(step, &[&x], &y, 0);
-        Ok(())
-    }
-
-    pub fn log_softmax(&mut self, node: &Node, op: &LogSoftmax) -> Result<(), Unsupported> {
-        self.only_f32(node, 0)?;
-        let x = self.dense_input(node, 0);
-        let y = self.destination(node.outputs[0]);
-        let (outer, len, inner) = around(&x.shape, axis_index(op.axis, x.rank()), 1);
-        let rows = self.rows(outer, (len * inner) as f64 * SOFTMAX_OPERATIONS, 2 * len * inner);
-        let step = rows_step(x.slot, y.slot, rows, move |frame, x, y, rows| {
-            // SAFETY: both operands are dense and have these sizes for each sample, in storages of their own.
-            unsafe {
-                let first = rows.start * len * inner;
-                (frame.kernels.log_softmax)(x.add(first), y.add(first), (rows.len(), len, inner))
-            }
+        let kernel = if logarithm { self.kernels.log_softmax } else { self.kernels.softmax };
+        let step = rows_step(x.slot, y.slot, rows, move |_, x, y, rows| {
+            let first = rows.start * len * inner;
+            // SAFETY: both operands are dense and have these sizes for each sample, in storages of their own; the kernel is of this
+            // program's set.
+            unsafe { kernel(x.add(first), y.add(first), (rows.len(), len, inner)) }
         });
         self.emit(step, &[&x], &y, 0);
         Ok(())
