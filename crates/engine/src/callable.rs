@@ -24,7 +24,8 @@ pub trait Callable: fmt::Debug + Send + Sync {
     /// Computes the outputs and blocks until they are there.
     fn infer(&self, request: Request<'_>) -> Result<Outputs, InferError>;
 
-    /// Puts a request on its way. Never blocks; a refused request gives its inputs back inside the error.
+    /// Puts a request on its way. Waits for no other request; a refused one gives its inputs back inside the error. Blocks only where a
+    /// program is made for it first, of a model whose requests choose its lengths.
     fn submit(&self, request: Request<'_>) -> Result<Ticket, SubmitError>;
 }
 

@@ -39,12 +39,8 @@ impl Lowering<'_> {
         let [steps, sequences, inputs] = x.shape[..] else { unreachable!("the shape rule gives three axes") };
         let hidden = r.shape()[2];
         let width = kind.gates() * hidden;
-        let values = |tensor: &Arc<Tensor>, direction: usize, each: usize| -> Vec<f32> {
-            let all = tensor.as_f32().expect("shape rules guarantee f32 weights");
-            all[direction * each..(direction + 1) * each].to_vec()
-        };
         for direction in 0..op.direction.count() {
-            let bias = bias.as_ref().map(|bias| Biases::new(kind, &values(bias, direction, 2 * width)));
+            let bias = bias.as_ref().map(|bias| Biases::new(kind, of_direction(bias, direction, 2 * width)));
             let (of_input, of_state) = match bias {
                 None => (None, None),
                 Some(Biases { of_input, of_state }) => {
@@ -52,9 +48,11 @@ impl Lowering<'_> {
                 }
             };
             let gates = self.temporary(DType::F32, vec![steps, sequences, width], x.every_sample);
-            let of_x = PackedMatrix::new(self.kernels, &values(&w, direction, width * inputs), width, inputs);
+            let of_x =
+                PackedMatrix::new(self.kernels, of_direction(&w, direction, width * inputs), width, inputs);
             self.packed_product(of_x, &x, [of_input.as_ref(), None], None, &gates);
-            let of_h = PackedMatrix::new(self.kernels, &values(&r, direction, width * hidden), width, hidden);
+            let of_h =
+                PackedMatrix::new(self.kernels, of_direction(&r, direction, width * hidden), width, hidden);
             let from_end = op.direction == Direction::Reverse || direction == 1;
             let walk = Walk { kind, steps, sequences, direction, from_end };
             self.walk(walk, of_h, of_state, &gates, &initial, &outputs);
@@ -167,6 +165,12 @@ impl Lowering<'_> {
         debug_assert_eq!(kind == CellKind::Lstm, last_c.is_some());
         self.emit_many(step, &reads, &writes);
     }
+}
+
+/// One direction's values of a weight that has `each` for every direction.
+fn of_direction(tensor: &Tensor, direction: usize, each: usize) -> &[f32] {
+    let all = tensor.as_f32().expect("shape rules guarantee f32 weights");
+    &all[direction * each..(direction + 1) * each]
 }
 
 /// The biases of one direction as they are added.
