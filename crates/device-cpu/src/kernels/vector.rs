@@ -106,8 +106,6 @@ pub(crate) trait Vector: Copy {
     unsafe fn select_gt(a: Self, b: Self, x: Self, y: Self) -> Self;
     /// `x` where `a` equals `b`, else `y` (also where `a` or `b` is NaN).
     unsafe fn select_eq(a: Self, b: Self, x: Self, y: Self) -> Self;
-    /// `x` where `self` is NaN, else `y`.
-    unsafe fn select_nan(self, x: Self, y: Self) -> Self;
 
     /// The sum of all lanes: halves are added to halves until one lane is left.
     unsafe fn reduce_add(self) -> f32;

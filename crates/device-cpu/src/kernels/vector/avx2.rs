@@ -116,7 +116,10 @@ impl Vector for Avx2 {
     // The instruction returns its second operand when either is NaN.
     #[inline(always)]
     unsafe fn max(self, b: Self) -> Self {
-        unsafe { self.select_nan(self, Self(_mm256_max_ps(self.0, b.0))) }
+        unsafe {
+            let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm256_blendv_ps(_mm256_max_ps(self.0, b.0), self.0, is_nan))
+        }
     }
     #[inline(always)]
     unsafe fn at_least(self, bound: Self) -> Self {
@@ -161,10 +164,6 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn select_eq(a: Self, b: Self, x: Self, y: Self) -> Self {
         Self(unsafe { _mm256_blendv_ps(y.0, x.0, _mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0)) })
-    }
-    #[inline(always)]
-    unsafe fn select_nan(self, x: Self, y: Self) -> Self {
-        Self(unsafe { _mm256_blendv_ps(y.0, x.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0)) })
     }
     #[inline(always)]
     unsafe fn reduce_add(self) -> f32 {

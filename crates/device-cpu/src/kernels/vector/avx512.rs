@@ -135,7 +135,10 @@ impl Vector for Avx512 {
     // The instruction returns its second operand when either is NaN.
     #[inline(always)]
     unsafe fn max(self, b: Self) -> Self {
-        unsafe { self.select_nan(self, Self(_mm512_max_ps(self.0, b.0))) }
+        unsafe {
+            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm512_mask_blend_ps(is_nan, _mm512_max_ps(self.0, b.0), self.0))
+        }
     }
     #[inline(always)]
     unsafe fn at_least(self, bound: Self) -> Self {
@@ -175,10 +178,6 @@ impl Vector for Avx512 {
     #[inline(always)]
     unsafe fn select_eq(a: Self, b: Self, x: Self, y: Self) -> Self {
         Self(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a.0, b.0), y.0, x.0) })
-    }
-    #[inline(always)]
-    unsafe fn select_nan(self, x: Self, y: Self) -> Self {
-        Self(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0), y.0, x.0) })
     }
     #[inline(always)]
     unsafe fn reduce_add(self) -> f32 {

@@ -142,10 +142,6 @@ impl Vector for Neon {
         Self(unsafe { vbslq_f32(vceqq_f32(a.0, b.0), x.0, y.0) })
     }
     #[inline(always)]
-    unsafe fn select_nan(self, x: Self, y: Self) -> Self {
-        Self(unsafe { vbslq_f32(vceqq_f32(self.0, self.0), y.0, x.0) })
-    }
-    #[inline(always)]
     unsafe fn reduce_add(self) -> f32 {
         unsafe {
             let v = self.add(Self(vextq_f32::<2>(self.0, self.0)));

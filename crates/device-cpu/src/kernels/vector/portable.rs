@@ -149,10 +149,6 @@ impl Vector for Portable {
         Self(from_fn(|i| if a.0[i] == b.0[i] { x.0[i] } else { y.0[i] }))
     }
     #[inline(always)]
-    unsafe fn select_nan(self, x: Self, y: Self) -> Self {
-        Self(from_fn(|i| if self.0[i].is_nan() { x.0[i] } else { y.0[i] }))
-    }
-    #[inline(always)]
     unsafe fn reduce_add(self) -> f32 {
         let [a, b, c, d] = self.0;
         (a + c) + (b + d)
