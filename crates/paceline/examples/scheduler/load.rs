@@ -2,8 +2,8 @@
 //! blocking callers that pause at random.
 //!
 //! **Traps.** A generator on the host's cores takes from a device that is these cores. So one thread sends everything, wakes up
-//! at most once in [`TICK`] and sends what became due meanwhile, and what it took of a core is reported. A request's time begins
-//! when it is sent, and the rate that counts is that of the requests that were sent.
+//! at most once in [`TICK`] and sends what became due meanwhile, and what it took of a core is reported. Where a core is left to it, it
+//! does not sleep. A request's time begins when it is sent, and the rate that counts is that of the requests that were sent.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -106,7 +106,7 @@ pub fn open_loop(
         }
         flight.reap();
         let gap = due.saturating_sub(flight.start.elapsed());
-        if due < time {
+        if due < time && !subject.core_to_spare {
             thread::sleep(gap.max(TICK));
         }
     }

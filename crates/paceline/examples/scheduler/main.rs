@@ -37,6 +37,10 @@ struct Args {
     /// Only these subjects: sleeping, busy, mlp, conv1d, tlayer, speech. Without a choice, the first three.
     #[arg(long)]
     subject: Vec<String>,
+    /// Lanes of the subjects that compute on this machine. With fewer than it has cores, the generator of open loops does not sleep:
+    /// it has a core to itself. [default: one a core]
+    #[arg(long)]
+    lanes: Option<usize>,
     /// Alternating rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -79,7 +83,7 @@ fn main() -> Result<()> {
         // What the engine itself costs needs one subject only: its inputs.
         let names = if suite == "cost" { &names[..1] } else { &names[..] };
         for name in names {
-            figures.extend(measure(&Arc::new(Subject::new(name)?), plan)?);
+            figures.extend(measure(&Arc::new(Subject::new(name, args.lanes)?), plan)?);
         }
     }
     print!("{}", report::table(&figures));

@@ -34,10 +34,16 @@ static SLEEPING: [(usize, Duration); 6] =
 static BUSY: [(usize, Duration); 6] =
     [(1, us(276)), (8, us(276)), (14, us(380)), (15, us(456)), (20, us(512)), (64, us(1568))];
 
+fn cores() -> usize {
+    CpuDevice::new().info().default_lanes
+}
+
 /// What is served.
 pub struct Subject {
     pub name: String,
     pub lanes: usize,
+    /// The lanes leave a core of this machine to whoever makes the requests.
+    pub core_to_spare: bool,
     pub max_batch: usize,
     /// Of two shapes.
     pub programs: [Arc<dyn Program>; 2],
@@ -47,8 +53,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The subject of this name.
-    pub fn new(name: &str) -> Result<Self> {
+    /// The subject of this name, with so many lanes if they are cores of this machine.
+    pub fn new(name: &str, lanes: Option<usize>) -> Result<Self> {
+        let lanes = lanes.unwrap_or_else(cores).max(1);
         let fake = |latency: Latency, max: usize| {
             let program = |width| {
                 let program = FakeProgram::new(rows(width)).latency(latency);
@@ -61,18 +68,24 @@ impl Subject {
         let channels = [80, 128, 128, 128];
         match name {
             "sleeping" => Self::of(name, 4, 64, fake(Latency::sleep_table(&SLEEPING), 64)),
-            "busy" => Self::of(name, 2, 128, fake(Latency::busy_table(&BUSY), 128)),
-            "mlp" => Self::compiled(name, perceptron(512, 1024, 512), perceptron(384, 1024, 512)),
-            "conv1d" => Self::compiled(name, convolutions(&channels, 100), convolutions(&channels, 80)),
-            "tlayer" => Self::compiled(name, tokens(32), tokens(24)),
-            "speech" => Self::compiled(name, speech(64), speech(48)),
+            "busy" => Self::of(name, lanes, 128, fake(Latency::busy_table(&BUSY), 128)),
+            "mlp" => Self::compiled(name, lanes, perceptron(512, 1024, 512), perceptron(384, 1024, 512)),
+            "conv1d" => {
+                Self::compiled(name, lanes, convolutions(&channels, 100), convolutions(&channels, 80))
+            }
+            "tlayer" => Self::compiled(name, lanes, tokens(32), tokens(24)),
+            "speech" => Self::compiled(name, lanes, speech(64), speech(48)),
             _ => bail!("there is no subject '{name}'; the subjects are {}", NAMES.join(", ")),
         }
     }
 
-    fn compiled(name: &str, a: impl Network + 'static, b: impl Network + 'static) -> Result<Self> {
+    fn compiled(
+        name: &str,
+        lanes: usize,
+        a: impl Network + 'static,
+        b: impl Network + 'static,
+    ) -> Result<Self> {
         let device = CpuDevice::new();
-        let lanes = device.info().default_lanes;
         let mut options = CompileOptions::default();
         options.max_batch = 128;
         let program = |layers: Layers| -> Result<Arc<dyn Program>> {
@@ -96,7 +109,15 @@ impl Subject {
         let mut both = |program| Ok::<_, anyhow::Error>((tensors(program, 1)?, tensors(program, LARGE)?));
         let inputs = [both(&programs[0])?, both(&programs[1])?];
         let input = programs[0].signature().inputs[0].name.clone();
-        Ok(Subject { name: name.into(), lanes, max_batch, programs, inputs, input })
+        Ok(Subject {
+            name: name.into(),
+            lanes,
+            core_to_spare: lanes < cores(),
+            max_batch,
+            programs,
+            inputs,
+            input,
+        })
     }
 
     /// The name of the input.
