@@ -31,6 +31,7 @@ use crate::queue::{Bounds, Queue};
 use crate::statistics::LaneTimes;
 use crate::sync::{Condvar, Mutex, lock};
 use crate::trace::Recorder;
+use help::Series;
 use state::{Phase, Post, State};
 
 pub(crate) use calls::Call;
@@ -102,6 +103,8 @@ impl Dispatch {
             posts: (0..lanes).map(|_| Post::default()).collect(),
             alive: lanes,
             wanted: lanes,
+            series: Series::default(),
+            contended: 0,
             orphans: 0,
             phase: Phase::Open,
         };

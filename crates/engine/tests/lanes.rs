@@ -15,7 +15,7 @@ use common::{
 };
 use paceline_device::fake::{FakeProgram, Gate, Latency, Outcome, rows};
 use paceline_device::{BatchSizes, DeviceError};
-use paceline_engine::{BuildError, Engine, LoadOptions, Model};
+use paceline_engine::{BuildError, Engine, LoadOptions, MeasuredCost, Model, Release};
 
 const NO_TIME: Duration = Duration::ZERO;
 
@@ -235,4 +235,27 @@ fn lanes_are_added_and_retired_under_load() {
     engine.drain();
     balance(&model);
     assert_eq!(model.statistics().failed, 0);
+}
+
+#[test]
+fn a_caller_leaves_its_request_to_the_lanes_where_somebody_just_waited_for_one() {
+    const COST: Duration = Duration::from_millis(200);
+    let gate = Gate::new();
+    let engine = Engine::builder().lanes(1).build().unwrap();
+    let cost = MeasuredCost { samples: 1, busy: 1, mean: COST, p99: COST };
+    let options = LoadOptions::new().costs(0, [cost]);
+    let model = engine.load_with("fake", [Arc::new(gated(&gate)) as _], options).unwrap();
+    let inline = || {
+        check(&model.infer([("x", input(1.0, 1))]).unwrap(), 1.0, 1);
+        model.statistics().released.of(Release::Inline)
+    };
+    assert_eq!(inline(), 1);
+    let occupying = occupy(&model, &gate);
+    let waiting = model.submit([("x", input(2.0, 1))]).unwrap();
+    gate.open();
+    occupying.wait().unwrap();
+    waiting.wait().unwrap();
+    assert_eq!(inline(), 1);
+    thread::sleep(4 * COST);
+    assert_eq!(inline(), 2);
 }

@@ -358,6 +358,23 @@ fn a_lane_that_helps_against_submit() {
     assert!(seen.load(Ordering::Relaxed), "no lane was called to help");
 }
 
+#[test]
+fn a_lane_that_was_called_to_help_against_a_caller() {
+    explore_up_to(2, move || {
+        let engine = Engine::builder().lanes(2).build().unwrap();
+        let program = plain().latency(Latency::sleep(Duration::from_micros(110), Duration::ZERO));
+        let program = Helpable { program: Arc::new(program), helped: Arc::default() };
+        let model = engine.load_with("helped", [Arc::new(program) as _], unmeasured()).unwrap();
+        infer(&model, 1.0, 1);
+        let other = model.clone();
+        let caller = thread::spawn(move || infer(&other, 2.0, 1));
+        infer(&model, 3.0, 1);
+        caller.join().unwrap();
+        engine.drain();
+        balance(&model);
+    });
+}
+
 /// A model of batches up to 2 whose requests wait for ever for company.
 fn patient() -> (Engine, Model) {
     let engine = Engine::builder().lanes(1).build().unwrap();

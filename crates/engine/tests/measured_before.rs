@@ -1,15 +1,14 @@
-//! Costs, batches and helpers that were chosen before the engine was made.
+//! Costs and batches that were chosen before the engine was made.
 #![cfg(not(loom))]
 
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{WIDTH, check, eventually, input};
-use paceline_device::fake::{FakeProgram, Outcome, rows};
-use paceline_device::{BatchSizes, DeviceError, Program, Session, Signature};
+use common::{WIDTH, check, input};
+use paceline_device::BatchSizes;
+use paceline_device::fake::{FakeProgram, rows};
 use paceline_engine::{Engine, LoadOptions, MeasuredCost};
 
 const MS: Duration = Duration::from_millis(1);
@@ -52,66 +51,5 @@ fn a_model_may_have_smaller_batches_than_its_program() {
         check(&model.infer([("x", input(1.0, 8))]).unwrap(), 1.0, 8);
         let largest = program.records().iter().map(|record| record.execution.samples()).max();
         assert_eq!(largest, Some(expected));
-    }
-}
-
-/// A program whose executions can be helped, and that counts who offers to, and who is told to leave before the execution is over.
-struct Helped {
-    program: Arc<FakeProgram>,
-    is_over: Arc<AtomicBool>,
-    offers: AtomicUsize,
-    left_early: AtomicUsize,
-}
-
-impl Program for Helped {
-    fn signature(&self) -> &Signature {
-        Program::signature(&*self.program)
-    }
-
-    fn batch_sizes(&self) -> &BatchSizes {
-        Program::batch_sizes(&*self.program)
-    }
-
-    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
-        Arc::clone(&self.program).open()
-    }
-
-    fn can_be_helped(&self) -> bool {
-        true
-    }
-
-    fn help(&self, leave: &dyn Fn() -> bool) -> bool {
-        self.offers.fetch_add(1, Ordering::Relaxed);
-        while !leave() {
-            std::thread::yield_now();
-        }
-        self.left_early.fetch_add(usize::from(!self.is_over.load(Ordering::Relaxed)), Ordering::Relaxed);
-        false
-    }
-}
-
-#[test]
-fn no_more_lanes_help_an_execution_than_allowed() {
-    for (allowed, expected) in [(Some(0), 0), (Some(1), 1), (Some(2), 2), (None, 3)] {
-        let builder = Engine::builder().lanes(4);
-        let builder = allowed.into_iter().fold(builder, |builder, most| builder.helpers(most));
-        let engine = builder.build().unwrap();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&is_over);
-        let program = FakeProgram::new(rows(WIDTH)).script(move |_| {
-            std::thread::sleep(5 * MS);
-            end.store(true, Ordering::Relaxed);
-            Outcome::Compute
-        });
-        let (offers, left_early) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let program = Arc::new(Helped { program: Arc::new(program), is_over, offers, left_early });
-        let options = LoadOptions::new().costs(0, [cost(1, 1, 5)]);
-        let model = engine.load_with("fake", [program.clone() as _], options).unwrap();
-        check(&model.infer([("x", input(1.0, 1))]).unwrap(), 1.0, 1);
-        eventually(|| program.offers.load(Ordering::Relaxed) >= expected);
-        engine.drain();
-        assert_eq!(program.offers.load(Ordering::Relaxed), expected, "{allowed:?} allowed");
-        // Until then they stay, and `drain` shows that they leave then.
-        assert_eq!(program.left_early.load(Ordering::Relaxed), 0, "{allowed:?} allowed");
     }
 }

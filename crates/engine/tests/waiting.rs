@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{WIDTH, input};
+use common::{Helped, WIDTH, input};
 use paceline_device::fake::{FakeProgram, Latency, Outcome, rows};
-use paceline_device::{BatchSizes, DeviceError, Program, Session, Signature};
+use paceline_device::{BatchSizes, DeviceError, Program};
 use paceline_engine::{Engine, LoadOptions, Model, Request};
 
 fn ms(time: u64) -> Duration {
@@ -126,27 +126,6 @@ fn a_model_that_only_fails_has_its_share_of_the_lanes_and_no_more() {
     assert!(completed * 2 > failed, "{failed} failed, {completed} completed");
 }
 
-/// A program whose executions can be helped.
-struct Helped(Arc<FakeProgram>);
-
-impl Program for Helped {
-    fn signature(&self) -> &Signature {
-        Program::signature(&*self.0)
-    }
-
-    fn batch_sizes(&self) -> &BatchSizes {
-        Program::batch_sizes(&*self.0)
-    }
-
-    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
-        Arc::clone(&self.0).open()
-    }
-
-    fn can_be_helped(&self) -> bool {
-        true
-    }
-}
-
 #[test]
 fn costs_measured_on_a_machine_that_had_other_work_are_put_right() {
     for busy in [false, true] {
@@ -159,7 +138,7 @@ fn costs_measured_on_a_machine_that_had_other_work_are_put_right() {
             }
             Outcome::Compute
         });
-        let model = engine.load("model", Arc::new(Helped(Arc::new(program)))).unwrap();
+        let model = engine.load("model", Helped::new(program, Arc::default())).unwrap();
         held.store(false, Ordering::Relaxed);
         // With one lane at work, the other one never has the engine to itself.
         let slow = engine.load("slow", Arc::new(taking(ms(if busy { 3000 } else { 0 })))).unwrap();

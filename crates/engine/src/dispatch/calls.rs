@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::help::Running;
+use super::help::{AWAKE_NS, Running};
 use super::state::{Phase, Post, State};
 use super::{Dispatch, Lane};
 use crate::clock::Nanos;
@@ -23,15 +23,15 @@ pub(crate) enum Call {
     Help(Lane, Arc<Serving>, Running),
 }
 
-/// How long the thread of a lane that helped spins.
-const SPIN: Duration = Duration::from_micros(100);
+/// How long the thread of a lane that helped stays awake.
+const AWAKE: Duration = Duration::from_nanos(AWAKE_NS);
 
 impl Dispatch {
     /// For a lane's thread: blocks until its lane is called. `None`: the thread shall end.
     pub(crate) fn await_call(&self, index: usize, generation: u64, helped: bool) -> Option<Call> {
         let me = current();
         if helped {
-            self.spin(index, generation);
+            self.stay_awake(index, generation);
         }
         loop {
             let mut state = lock(&self.state);
@@ -41,7 +41,7 @@ impl Dispatch {
                 return None;
             }
             post.thread.get_or_insert_with(|| me.clone());
-            post.spins = false;
+            post.awake = false;
             match post.called.take() {
                 Some(Call::Serve(lane)) => {
                     self.called.fetch_sub(1, Ordering::Relaxed);
@@ -115,6 +115,15 @@ impl Dispatch {
         if wanted { post.thread.clone() } else { None }
     }
 
+    /// Takes back a lane that was called to help, before its thread has come.
+    pub(super) fn recall(&self, state: &mut State) -> Option<Lane> {
+        let is_for_help = |post: &&mut Post| matches!(post.called, Some(Call::Help(..)));
+        let post = state.posts.iter_mut().find(is_for_help)?;
+        let Some(Call::Help(lane, ..)) = post.called.take() else { unreachable!("it was called to help") };
+        post.helps = false;
+        Some(lane)
+    }
+
     /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once and sleeps.
     pub(super) fn call(&self, state: &mut State, call: Call) -> Option<Thread> {
         let index = match &call {
@@ -128,11 +137,12 @@ impl Dispatch {
         post.helps = matches!(call, Call::Help(..));
         (post.alarm, post.called, post.guest) = (None, Some(call), None);
         self.signals[index].fetch_add(1, Ordering::Relaxed);
-        if post.spins { None } else { post.thread.clone() }
+        if post.awake { None } else { post.thread.clone() }
     }
 
-    /// Waits a moment for a call, without sleeping. The call itself is found under the lock.
-    pub(super) fn spin(&self, index: usize, generation: u64) {
+    /// Waits a moment for a call, without sleeping, and lets whoever else wants it have the core. The call itself is found under the
+    /// lock.
+    fn stay_awake(&self, index: usize, generation: u64) {
         let seen = self.signals[index].load(Ordering::Relaxed);
         let mut state = lock(&self.state);
         let post = &mut state.posts[index];
@@ -143,11 +153,11 @@ impl Dispatch {
         {
             return;
         }
-        state.posts[index].spins = true;
+        state.posts[index].awake = true;
         drop(state);
         let start = Instant::now();
-        while self.signals[index].load(Ordering::Relaxed) == seen && start.elapsed() < SPIN {
-            (0..32).for_each(|_| std::hint::spin_loop());
+        while self.signals[index].load(Ordering::Relaxed) == seen && start.elapsed() < AWAKE {
+            std::thread::yield_now();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Lane;
 use super::calls::Call;
+use super::help::Series;
 use crate::ahead::Ahead;
 use crate::clock::Nanos;
 use crate::decide::Load;
@@ -26,6 +27,9 @@ pub(super) struct State {
     pub(super) alive: usize,
     /// Lanes that there shall be; the next that become free are retired until that many are left.
     pub(super) wanted: usize,
+    pub(super) series: Series,
+    /// When a request last found no lane idle; 0 as long as none has.
+    pub(super) contended: Nanos,
     /// Parts taken out of the queue because no lane was left, and not answered yet.
     pub(super) orphans: usize,
     pub(super) phase: Phase,
@@ -43,8 +47,8 @@ pub(super) struct Model {
 pub(super) struct Post {
     pub(super) thread: Option<Thread>,
     pub(super) called: Option<Call>,
-    /// The thread spins: it needs no wake-up.
-    pub(super) spins: bool,
+    /// The thread looks for calls without sleeping: it needs no wake-up.
+    pub(super) awake: bool,
     /// The lane helps, or was called to.
     pub(super) helps: bool,
     /// The caller that [stole](Dispatch::steal) the lane, as long as it has it.
@@ -58,6 +62,8 @@ pub(super) struct Post {
     pub(super) latest: usize,
     /// When what it executes should end.
     pub(super) until: Nanos,
+    /// When what it executed last, or executes, should end.
+    pub(super) served_until: Nanos,
     /// When the idle lane looks again.
     pub(super) alarm: Option<Nanos>,
 }
@@ -83,9 +89,9 @@ impl State {
         (self.alive - self.idle.len()).saturating_sub(helping)
     }
 
-    /// An idle lane, the last to become idle first; preferably one whose thread spins, or does not.
-    pub(super) fn take_idle(&mut self, spins: bool) -> Option<Lane> {
-        let preferred = self.idle.iter().rposition(|lane| self.posts[lane.0].spins == spins);
+    /// An idle lane, the last to become idle first; preferably one whose thread is awake, or is not.
+    pub(super) fn take_idle(&mut self, awake: bool) -> Option<Lane> {
+        let preferred = self.idle.iter().rposition(|lane| self.posts[lane.0].awake == awake);
         let position = preferred.or(self.idle.len().checked_sub(1))?;
         Some(self.idle.remove(position))
     }

@@ -91,13 +91,13 @@ impl Dispatch {
                     continue;
                 }
                 Decision::Take(Take { line, samples, release, predicted }) => {
-                    let post = &mut state.posts[lane.index()];
-                    (post.latest, post.until) = (samples, now.saturating_add(predicted));
+                    state.assign(&lane, samples, now, predicted);
                     let serving = state.collect(line).or_else(|| state.serving[line].clone());
                     let Some(serving) = serving else {
                         unreachable!("a line has a program as long as it is there")
                     };
-                    let (helpers, mut woken) = self.call_for_help(&mut state, &lane, &serving, predicted);
+                    let (helpers, mut woken) =
+                        self.call_for_help(&mut state, &lane, &serving, now, predicted);
                     woken.extend(self.rouse(&mut state));
                     drop(state);
                     woken.iter().for_each(Thread::unpark);
@@ -140,6 +140,12 @@ impl Dispatch {
 }
 
 impl State {
+    /// A lane begins to execute.
+    pub(super) fn assign(&mut self, lane: &Lane, samples: usize, now: Nanos, predicted: Nanos) {
+        let (post, until) = (&mut self.posts[lane.index()], now.saturating_add(predicted));
+        (post.latest, post.until, post.served_until) = (samples, until, until);
+    }
+
     fn record(&mut self, done: Option<Execution<'_>>) {
         let Some(Execution { serving, model, line, samples, busy, predicted, took, helpers, ok }) = done
         else {

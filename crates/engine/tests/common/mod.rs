@@ -1,7 +1,7 @@
 //! Shared by the tests of the engine.
 #![allow(dead_code, reason = "each of them uses a part")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -178,4 +178,50 @@ pub fn occupy(model: &Model, gate: &Gate) -> Ticket {
 pub fn balance(model: &Model) {
     let got = model.statistics();
     assert_eq!(got.accepted, got.completed + got.failed + got.cancelled + got.expired, "{got:?}");
+}
+
+/// A program whose executions can be helped, and that counts who offers to, and who is told to leave before the execution is over.
+pub struct Helped {
+    program: Arc<FakeProgram>,
+    /// Whether the execution is over.
+    pub is_over: Arc<AtomicBool>,
+    /// Lanes that came to help.
+    pub offers: AtomicUsize,
+    /// Lanes that were told to leave before the execution was over.
+    pub left_early: AtomicUsize,
+}
+
+impl Helped {
+    /// Around this program, whose script says when an execution is over.
+    pub fn new(program: FakeProgram, is_over: Arc<AtomicBool>) -> Arc<Self> {
+        let (program, [offers, left_early]) = (Arc::new(program), Default::default());
+        Arc::new(Helped { program, is_over, offers, left_early })
+    }
+}
+
+impl Program for Helped {
+    fn signature(&self) -> &Signature {
+        Program::signature(&*self.program)
+    }
+
+    fn batch_sizes(&self) -> &BatchSizes {
+        Program::batch_sizes(&*self.program)
+    }
+
+    fn open(self: Arc<Self>) -> Result<Box<dyn Session>, DeviceError> {
+        Arc::clone(&self.program).open()
+    }
+
+    fn can_be_helped(&self) -> bool {
+        true
+    }
+
+    fn help(&self, leave: &dyn Fn() -> bool) -> bool {
+        self.offers.fetch_add(1, Ordering::Relaxed);
+        while !leave() {
+            thread::yield_now();
+        }
+        self.left_early.fetch_add(usize::from(!self.is_over.load(Ordering::Relaxed)), Ordering::Relaxed);
+        false
+    }
 }
