@@ -4,9 +4,9 @@
 use paceline_device::{Batch, CompileError, CompileOptions, Device, Part, View, ViewMut, execute};
 use paceline_device_cpu::{CpuDevice, Isa};
 use paceline_graph::{
-    Activation, Attention, AveragePool, Binary, BinaryOp, Concat, Conv, DType, Data, Dim, Embedding, Graph,
-    GraphBuilder, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Op, Pad, PadMode, Reduce, ReduceOp, Reshape,
-    Shape, Slice, Softmax, Split, Tensor, Transpose, Unary, UnaryOp, Value, reference,
+    Activation, Attention, AveragePool, Binary, BinaryOp, Concat, Conv, DType, Data, Dim, Embedding, Expand,
+    Graph, GraphBuilder, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Op, Pad, PadMode, Reduce, ReduceOp,
+    Reshape, Shape, Slice, Softmax, Split, Tensor, Transpose, Unary, UnaryOp, Value, reference,
 };
 
 const N: Dim = Dim::BATCH;
@@ -52,6 +52,10 @@ impl Sketch {
 
     fn reshape(&mut self, x: Value, dims: &[Dim]) -> Value {
         self.op(Op::Reshape(Reshape { shape: dims.to_vec().into() }), &[x])
+    }
+
+    fn expand(&mut self, x: Value, dims: &[Dim]) -> Value {
+        self.op(Op::Expand(Expand { shape: dims.to_vec().into() }), &[x])
     }
 
     fn turn(&mut self, x: Value, permutation: &[usize]) -> Value {
@@ -302,6 +306,13 @@ const VIEWS: &[(&str, Build)] = &[
         let turned = s.turn(turned, &[0, 2, 1]);
         let turned = s.turn(turned, &[0, 2, 1]);
         vec![s.op(MATMUL, &[a, b]), s.op(MATMUL, &[column, row]), s.op(MATMUL, &[a, turned])]
+    }),
+    ("products with a row that is repeated along the sums", |s| {
+        // Few rows: whatever the registers, some of these are two tiles.
+        let row = s.x(&[1, 32]);
+        let rows = s.expand(row, &[N, 7.into(), 32.into()]);
+        let lefts = [8, 12, 20].map(|count| s.x(&[count, 7]));
+        lefts.map(|left| s.op(MATMUL, &[left, rows])).to_vec()
     }),
     ("sums that broadcast both ways", |s| {
         let (a, b) = (s.x(&[3, 1, 5]), s.weight(&[1, 4, 1]));
