@@ -390,6 +390,31 @@ fn convolutions_of_nothing_but_padding_are_evaluated_without_a_kernel() {
 }
 
 #[test]
+fn images_too_large_for_a_kernel_are_evaluated_without() {
+    // One window in each corner of far more padding than the kernels can address, channels first and, behind another
+    // convolution, last.
+    for behind in [false, true] {
+        for (channels, padding) in [(8, 16382), (0, 1 << 40)] {
+            let mut s = Sketch::default();
+            let mut x = s.x(&[channels, 2, 2]);
+            if behind {
+                let w = s.weight(&[channels, channels, 1, 1]);
+                x = s.op(Op::Conv(Conv::new(2)), &[x, w]);
+            }
+            let w = s.weight(&[8, channels / 4, 1, 1]);
+            let stride = vec![2 * padding + 1; 2];
+            let conv = Conv { padding: vec![(padding, padding); 2], stride, groups: 4, ..Conv::new(2) };
+            let y = s.op(Op::Conv(conv), &[x, w]);
+            let graph = s.graph(&[y]);
+            check("a convolution over far more padding than there is image", &graph);
+            let program = CpuDevice::new().compile(&graph, &CompileOptions::default()).unwrap();
+            let [node] = program.without_kernel() else { panic!("{:?}", program.without_kernel()) };
+            assert!(node.reason.contains("with padding"), "{node:?}");
+        }
+    }
+}
+
+#[test]
 fn deep_graphs_and_many_axes_compile() {
     let mut s = Sketch::default();
     let mut y = s.x(&[3]);
