@@ -18,14 +18,19 @@ pub fn flops_per_s(isa: Isa, time: Duration) -> f64 {
     (2 * STEPS * CHAINS * lanes) as f64 / shortest(time, || multiply_adds(isa, STEPS))
 }
 
-/// Bytes a second that the calling thread reads from these floats: the best of passes that take about this long together.
+/// Bytes a second that the calling thread reads from these floats: the best of passes that take about this long together. Floats that
+/// fill no registers, a few in each quarter, are left alone.
 ///
 /// # Panics
 /// Where this machine does not have the instruction set.
 pub fn read_bytes_per_s(isa: Isa, floats: &[f32], time: Duration) -> f64 {
-    // Whole registers in each quarter are read.
-    let bytes = floats.len() / 64 * 64 * size_of::<f32>();
-    bytes as f64 / shortest(time, || read(isa, floats))
+    (floats_read(isa, floats.len()) * size_of::<f32>()) as f64 / shortest(time, || read(isa, floats))
+}
+
+/// How many of so many floats [`read`] reads: pairs of whole registers in each quarter.
+fn floats_read(isa: Isa, count: usize) -> usize {
+    let pair = 2 * enter(isa, Lanes);
+    4 * (count / 4 / pair * pair)
 }
 
 /// The shortest run, in seconds, of those that take about this long together. Quick ones are timed several at a time.
@@ -50,7 +55,7 @@ pub(crate) fn multiply_adds(isa: Isa, steps: usize) -> f32 {
     enter(isa, MultiplyAdds { steps })
 }
 
-/// Reads the floats once, up to the last whole registers of each quarter.
+/// Reads the floats once, up to the last pair of whole registers of each quarter.
 pub(crate) fn read(isa: Isa, floats: &[f32]) -> f32 {
     enter(isa, Read(floats))
 }
@@ -94,7 +99,7 @@ impl Kernel for Read<'_> {
         // SAFETY: whole registers within each quarter; the caller promises the instruction set.
         unsafe {
             let mut sums = [V::zero(); 8];
-            for i in (0..quarter + 1 - 2 * V::LANES).step_by(2 * V::LANES) {
+            for i in (0..(quarter + 1).saturating_sub(2 * V::LANES)).step_by(2 * V::LANES) {
                 for (s, sum) in sums.iter_mut().enumerate() {
                     let at = self.0.as_ptr().add(s / 2 * quarter + i + s % 2 * V::LANES);
                     *sum = sum.add(V::load(at));
@@ -146,6 +151,19 @@ mod tests {
             let (flops, bytes) = (flops_per_s(isa, time), read_bytes_per_s(isa, &floats, time));
             assert!((1e6..1e13).contains(&flops) && (1e6..1e13).contains(&bytes), "{isa}: {flops}, {bytes}");
             assert_eq!(read(isa, &floats), floats.len() as f32, "{isa} reads everything");
+        }
+    }
+
+    #[test]
+    fn only_whole_registers_of_each_quarter_are_read_however_few_there_are() {
+        let floats = vec![1.0f32; 4 * 70];
+        for (isa, quarter) in
+            Isa::available().into_iter().flat_map(|isa| [0, 1, 31, 32, 70].map(|n| (isa, n)))
+        {
+            let pair = 2 * enter(isa, Lanes);
+            let whole = 4 * (quarter / pair * pair);
+            assert_eq!(read(isa, &floats[..4 * quarter]), whole as f32, "{isa}, {quarter}");
+            assert_eq!(floats_read(isa, 4 * quarter), whole, "{isa}, {quarter}");
         }
     }
 }

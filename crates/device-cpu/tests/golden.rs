@@ -40,3 +40,15 @@ fn every_instruction_set_gives_what_pytorch_gives() {
     }
     assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
 }
+
+/// Without a kernel an operator is evaluated, which gives what PyTorch gives too.
+#[test]
+fn every_layer_operator_and_model_has_kernels() {
+    let device = CpuDevice::new();
+    let mut without = Vec::new();
+    for case in &golden_cases(GOLDEN_DIR).expect("every case is of a known kind") {
+        let program = device.compile(&case.graph, &CompileOptions::default()).expect("every case compiles");
+        without.extend(program.without_kernel().iter().map(|node| format!("{}: {node:?}", case.name)));
+    }
+    assert_eq!(without, Vec::<String>::new());
+}

@@ -227,7 +227,8 @@ impl Block<'_> {
                 // A lone tile is busy fetching its own panel.
                 1 => (call.k.max(1), 0),
                 2 => {
-                    let every = (visits * FETCH_FLOATS).div_ceil(panels.stride);
+                    // One row that is repeated has no stride.
+                    let every = (visits * FETCH_FLOATS).div_ceil(panels.stride.max(1));
                     (every, every * panels.stride / visits)
                 }
                 _ => (1, panels.stride.div_ceil(visits)),

@@ -185,7 +185,8 @@ impl<const ROWS: usize, const VECTORS: usize, const TABLE: bool> SizedTile<'_, R
                     *sum = x.mul_add(weight, *sum);
                 }
             }
-            at.b = at.b.add(t.b_stride);
+            // Behind the last row there may be no operand.
+            at.b = at.b.wrapping_add(t.b_stride);
             at.a = if TABLE { t.a.add(*t.a_offsets.add(depth + 1) as usize) } else { at.a.add(1) };
         }
     }

@@ -43,7 +43,7 @@ impl Lowering<'_> {
             );
         }
         let spatial = [0, 1].map(|i| shape.input[i] + shape.padding[i].0 + shape.padding[i].1);
-        check_image(shape.channels_in / op.groups, &spatial)?;
+        check_image(shape.channels_in, spatial)?;
         let usual = x.has_channels_last() || !shape.is_depthwise();
         let y = if op.stride.len() == 2 && shape.may_have_channels_last() && usual {
             self.destination_with_channels_last(node.outputs[0])
@@ -83,7 +83,7 @@ impl Lowering<'_> {
             dilation: op.dilation[0],
         };
         let reach = shape.dilation.saturating_mul(shape.kernel).saturating_mul(2);
-        check_image(shape.channels_in / op.groups, &[shape.length.saturating_add(reach)])?;
+        check_image(shape.channels_in, [1, shape.length.saturating_add(reach)])?;
         let packed = PackedConvTranspose::new(self.kernels, shape, floats(&weight));
         weight.release();
         let y = self.destination(node.outputs[0]);
@@ -141,13 +141,13 @@ fn floats(weight: &Tensor) -> &[f32] {
     weight.as_f32().expect("shape rules guarantee f32 weights")
 }
 
-/// The kernels address the elements of a padded image with 32 bits.
-fn check_image(channels: usize, spatial: &[usize]) -> Result<(), Unsupported> {
-    let elements = spatial.iter().fold(channels, |n, &length| n.saturating_mul(length));
+/// The kernels address the elements of a padded image with 32 bits. Its rows, or its planes, end with their cache line.
+fn check_image(channels: usize, [height, width]: [usize; 2]) -> Result<(), Unsupported> {
+    const LINES: usize = 32;
+    let rows = channels.max(1).saturating_mul(height);
+    let elements = rows.saturating_mul(width.saturating_add(LINES));
     if elements >= 1 << 31 {
-        return Err(format!(
-            "an image of one group has {elements} elements with padding; below 2^31 are possible"
-        ));
+        return Err(format!("an image takes {elements} elements with padding; below 2^31 are possible"));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::rewrite::{Operand, Replacement};
 use super::site::{Site, reshaped};
-use crate::{Activation, BinaryOp, Conv, ConvTranspose, Linear, Node, Op, Value, ValueType};
+use crate::{Activation, BinaryOp, Conv, ConvTranspose, DType, Linear, Node, Op, Value, ValueType};
 
 /// Positions among the inputs of Linear, Conv and ConvTranspose.
 pub(super) const WEIGHT: usize = 1;
@@ -30,7 +30,8 @@ pub(super) fn extend(site: &Site<'_>, family: fn(&Op) -> bool) -> Option<Replace
         (open && site.ty(value) == site.ty(site.output())).then_some(node)
     };
     match site.op() {
-        Op::Unary(unary) => {
+        // Integers have no activation.
+        Op::Unary(unary) if site.ty(site.output()).dtype == DType::F32 => {
             let node = host(site.input(0)?)?;
             Some(Replacement::node(activated(&node.op, Activation::of(unary.0)?), &node.inputs))
         }

@@ -11,7 +11,7 @@ use crate::{Graph, GraphError, Op};
 ///   `[1, m, 1, 1]`): the bias, if it has none,
 /// - an added value of the output's type: the residual, if it has none and is a Conv. Where both terms could take the other as
 ///   residual, the one computed later does,
-/// - what is an [`Activation`](crate::Activation): the activation.
+/// - what is an [`Activation`](crate::Activation) of f32: the activation.
 ///
 /// Sums may have either order. The fused node is where the last fused node was, and has its name.
 pub fn fuse_conv(graph: &Graph) -> Result<Graph, GraphError> {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use paceline_graph::passes::{fuse_conv, fuse_linear};
 use paceline_graph::testing::Pieces;
-use paceline_graph::{Conv, ConvTranspose, Op, UnaryOp, Value};
+use paceline_graph::{Conv, ConvTranspose, DType, Op, Tensor, UnaryOp, Value};
 
 use crate::support::{Tolerance, check, graph};
 
@@ -295,6 +295,17 @@ fn convolutions_take_in_what_follows() {
                     vec![p.add(r, y)]
                 },
                 "Conv Exp Add",
+            ),
+            (
+                "integers have no activation",
+                |p| {
+                    let x = p.input_of(DType::I64, &[2, 5]);
+                    let weight = (0..12).map(|i| i - 6).collect::<Vec<i64>>();
+                    let weight = p.constant(Tensor::new([3, 2, 2], weight).unwrap());
+                    let y = p.node(Op::Conv(Conv::new(1)), &[x, weight]);
+                    vec![p.unary(UnaryOp::Relu, y)]
+                },
+                "Conv Relu",
             ),
             (
                 "ConvTranspose has no residual",

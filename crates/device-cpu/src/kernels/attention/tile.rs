@@ -169,8 +169,9 @@ impl Mix {
                                 if SKIP_ZEROS { V::select_eq(weight, V::zero(), *sum, mixed) } else { mixed };
                         }
                     }
-                    weights = weights.add(self.width);
-                    values = values.add(self.v_stride);
+                    // Behind the last key there may be neither.
+                    weights = weights.wrapping_add(self.width);
+                    values = values.wrapping_add(self.v_stride);
                 }
             });
             for (r, row) in sums.iter().enumerate() {
