@@ -1,6 +1,6 @@
 //! `paceline compare`
 
-use std::fs;
+use std::fs::{self, File};
 
 use serde_json::Value;
 
@@ -31,8 +31,11 @@ fn two_runs_are_compared_and_other_files_refused() {
     let other = scratch.file("other.json", whole.replace("paceline.study/1", "paceline.study/9").as_bytes());
     let binary = scratch.file("binary.json", &[0, 159, 146, 150]);
     let empty = scratch.file("empty.json", b"");
+    let endless = scratch.path("endless.json");
+    File::create(&endless).unwrap().set_len(1 << 40).unwrap();
     for (file, fragments) in [
-        ("nowhere.json", &["cannot read 'nowhere.json'"][..]),
+        (&*endless, &["cannot use", "endless.json", "at most 64 MiB"][..]),
+        ("nowhere.json", &["cannot read 'nowhere.json'"]),
         (
             &truncated,
             &["cannot use", "truncated.json", "expected the JSON that paceline bench writes", "EOF"],
