@@ -30,3 +30,16 @@ fn this_binary_is_a_worker() {
     let error = unknown.build().unwrap_err().to_string();
     assert!(error.contains("there is no device 'abacus'"), "{error}");
 }
+
+#[test]
+fn a_model_file_that_is_gone_is_told_with_the_reason() {
+    let options = r#"{"dims":[],"bound":[],"batch_axis":null}"#;
+    let description = format!(r#"{{"path":"./gone.onnx","options":{options}}}"#);
+    let source = paceline::workers::Source::Custom { description };
+    let pool = paceline::workers::WorkerPool::builder()
+        .executable(env!("CARGO_BIN_EXE_paceline"))
+        .model(paceline::workers::ModelSpec::new("gone", source))
+        .device("cpu");
+    let error = pool.build().unwrap_err().to_string();
+    assert!(error.contains("cannot use './gone.onnx'") && error.contains("No such file"), "{error}");
+}
