@@ -70,6 +70,13 @@ fn bad_input_is_exit_code_2_and_a_message() {
         (vec!["tune", "linear", "--weights", &truncated], &["not a valid safetensors file"]),
         (vec!["tune", "linear", "--out", &in_a_file], &["cannot write to", "--out"]),
         (vec!["tune", "linear", "--isa", foreign_isa], &foreign),
+        (vec!["tune", "linear", "--dim", "len=4"], &["--dim", "are for ONNX files, got the model 'linear'"]),
+        (vec!["tune", "linear", "--bind", "x=x.npy"], &["are for ONNX files"]),
+        (vec!["tune", "linear", "--batch-axis", "none"], &["are for ONNX files"]),
+        (
+            vec!["tune", "linear", "--weights", &good, "--out", &good],
+            &["good.safetensors", "itself; choose another file with --out"],
+        ),
         (vec!["verify", "--iterations", "0"], &["--iterations", "got '0'"]),
         (
             vec!["bench", "--suite", "ops", "--model", "mlp"],
@@ -98,6 +105,10 @@ fn bad_input_is_exit_code_2_and_a_message() {
             &["cannot write to '.'", "directory", "--trace"],
         ),
         (vec!["bench", "--model", "linear", "--trace", ""], &["--trace"]),
+        (
+            vec!["bench", "--model", "linear", "--trace", "paceline-report/report.md"],
+            &["report.md", "itself; choose another file with --trace"],
+        ),
         (
             vec!["bench", "--suite", "batches", "--model", "linear", "--trace", "t.json"],
             &["--trace is for measurements through the engine"],

@@ -5,6 +5,8 @@ mod bench;
 mod compare;
 mod help;
 #[cfg(target_os = "linux")]
+mod places;
+#[cfg(target_os = "linux")]
 mod suites;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,7 +1,8 @@
 //! Suites in processes of their own, and what becomes of them and of the command when either ends.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ fn struck(name: &str, signal: &str, more: &[&str]) -> (Output, Value, String) {
         ["bench", "--suite", "batches,soak", "--minutes", "0.5", "--model", "linear", "--batches", "2"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
     command.current_dir(&scratch.0).args(arguments).args(["--seconds", "0.001"]).args(more);
-    let pipe = std::process::Stdio::piped;
+    let pipe = Stdio::piped;
     let parent = command.stdout(pipe()).stderr(pipe()).spawn().unwrap();
     let children = format!("/proc/{0}/task/{0}/children", parent.id());
     let results = scratch.0.join("paceline-report/results.json");
@@ -58,7 +59,7 @@ fn a_suite_does_not_outlive_the_command() {
     let scratch = Scratch::new("orphan");
     let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
     command.current_dir(&scratch.0).args(["bench", "--suite", "soak", "--minutes", "5", "--model", "linear"]);
-    let null = std::process::Stdio::null;
+    let null = Stdio::null;
     let mut parent = command.stdout(null()).stderr(null()).spawn().unwrap();
     let children = format!("/proc/{0}/task/{0}/children", parent.id());
     let wait = |until: &dyn Fn() -> Option<String>| {
@@ -76,4 +77,24 @@ fn a_suite_does_not_outlive_the_command() {
     let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let gone = wait(&|| (state().is_empty() || state().contains(") Z ")).then(String::new));
     assert!(gone.is_some(), "the suite goes on: {}", state());
+}
+
+#[test]
+fn nothing_is_left_of_a_command_that_is_interrupted() {
+    let scratch = Scratch::new("interrupted");
+    for signal in ["-INT", "-TERM", "-KILL"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
+        command.current_dir(&scratch.0).args(["bench", "--suite", "threads,soak", "--model", "linear"]);
+        command.args(["--callers", "1", "--seconds", "0.01", "--trace", "trace.json"]);
+        let mut parent = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(parent.stderr.take().unwrap());
+        let mut lines = told.by_ref().lines().map_while(Result::ok);
+        // The first suite, which is traced, has ended.
+        assert!(lines.any(|line| line.starts_with("[2/2] soak")), "the second suite begins");
+        assert!(Command::new("kill").args([signal, &parent.id().to_string()]).status().unwrap().success());
+        assert_eq!(parent.wait().unwrap().code(), None, "{signal}");
+        let left: Vec<_> = fs::read_dir(scratch.path("paceline-report")).unwrap().collect();
+        assert!(left.is_empty(), "{signal}: {left:?}");
+        assert!(!fs::exists(scratch.path("trace.json")).unwrap());
+    }
 }
