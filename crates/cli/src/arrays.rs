@@ -3,7 +3,7 @@
 //! Own code, because the crates for it bring a number tower, a parser generator and a C compiler along, or an array library.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,14 +15,16 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// The header of a version 1 file ends on a multiple of this.
 const ALIGNMENT: usize = 64;
-/// A header longer than this describes no array of numbers.
+/// With a longer header, nothing describes an array of numbers.
 const LONGEST_HEADER: usize = 1 << 16;
 
 /// The array of a .npy file.
 pub fn read_npy(path: &Path) -> Result<Tensor> {
     let what = || format!("cannot use '{}'", path.display());
-    let bytes = std::fs::read(path).with_context(what)?;
-    decode(&bytes).with_context(what)
+    let file = File::open(path).with_context(what)?;
+    let metadata = file.metadata().with_context(what)?;
+    ensure!(metadata.is_file(), "{}: it is not an ordinary file", what());
+    read(file, metadata.len()).with_context(what)
 }
 
 /// The arrays of a .npz file, with their names.
@@ -31,65 +33,86 @@ pub fn read_npz(path: &Path) -> Result<Vec<(String, Tensor)>> {
     let mut archive = ZipArchive::new(File::open(path).with_context(what)?).with_context(what)?;
     let mut arrays = Vec::new();
     for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).with_context(what)?;
+        let entry = archive.by_index(index).with_context(what)?;
         let name = entry.name().with_context(what)?.trim_end_matches(".npy").to_string();
         let size = entry.size();
-        // One byte more than it says it has, so that one that has more is noticed and not read.
-        let mut bytes = Vec::new();
-        entry.by_ref().take(size.saturating_add(1)).read_to_end(&mut bytes).with_context(what)?;
-        ensure!(
-            bytes.len() as u64 == size,
-            "'{}': '{name}' is not as long as the archive says",
-            path.display()
-        );
-        arrays.push((
-            name.clone(),
-            decode(&bytes).with_context(|| format!("'{name}' in '{}'", path.display()))?,
-        ));
+        let array = read(entry, size).with_context(|| format!("'{name}' in '{}'", path.display()))?;
+        arrays.push((name, array));
     }
     Ok(arrays)
 }
 
-/// Writes an array as a .npy file.
-pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<()> {
-    let what = || format!("cannot write '{}'", path.display());
-    std::fs::write(path, encode(tensor)).with_context(what)
-}
-
-/// Writes arrays as a .npz file.
-pub fn write_npz<'a>(path: &Path, arrays: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<()> {
-    let what = || format!("cannot write '{}'", path.display());
-    let mut archive = ZipWriter::new(File::create(path).with_context(what)?);
+/// Arrays as the content of a .npz file.
+pub fn npz<'a>(arrays: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Vec<u8>> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     for (name, tensor) in arrays {
-        archive.start_file(format!("{name}.npy"), options).with_context(what)?;
-        archive.write_all(&encode(tensor)).with_context(what)?;
+        archive.start_file(format!("{name}.npy"), options)?;
+        archive.write_all(&npy(tensor))?;
     }
-    archive.finish().with_context(what)?;
-    Ok(())
+    Ok(archive.finish()?.into_inner())
+}
+
+/// The array in `length` bytes of a reader. What does not fit its header is not read further than that.
+fn read(mut from: impl Read, length: u64) -> Result<Tensor> {
+    let mut bytes = Vec::new();
+    from.by_ref().take((LONGEST_HEADER as u64).min(length)).read_to_end(&mut bytes)?;
+    let header = Header::parse(&bytes)?;
+    if let Some(data) = header.data_bytes() {
+        let given = length.saturating_sub(header.length as u64);
+        ensure!(given <= data, "expected {data} bytes after the header, got {given}");
+    }
+    // One byte more than there should be, so that an archive that has more is noticed and not read.
+    from.take(length.saturating_add(1).saturating_sub(bytes.len() as u64)).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 == length, "it is not as long as it should be: {length} bytes");
+    decode(&bytes)
+}
+
+/// What comes before the elements.
+struct Header {
+    /// NumPy's name of the elements' type.
+    kind: String,
+    fortran: bool,
+    shape: Vec<usize>,
+    /// Its own, in bytes.
+    length: usize,
+}
+
+impl Header {
+    fn parse(bytes: &[u8]) -> Result<Header> {
+        let rest = bytes.strip_prefix(MAGIC).context("expected a file of NumPy's (.npy), got another")?;
+        let (header, data) = match rest {
+            [1, _, low, high, rest @ ..] => (usize::from(u16::from_le_bytes([*low, *high])), rest),
+            [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
+            _ => bail!("expected version 1, 2 or 3 of NumPy's format, got another"),
+        };
+        ensure!(header <= data.len(), "the file ends within its header");
+        let (header, data) = data.split_at(header);
+        let header = std::str::from_utf8(header).context("the header is not text")?;
+        let kind = value(header, "descr")?.trim_matches(['\'', '"']).to_string();
+        let fortran = match value(header, "fortran_order")? {
+            "True" => true,
+            "False" => false,
+            other => bail!("expected fortran_order True or False, got {other}"),
+        };
+        let lengths = value(header, "shape")?.trim_matches(['(', ')']).split(',').map(str::trim);
+        let lengths =
+            lengths.filter(|length| !length.is_empty()).map(|length| length.trim_end_matches('L').parse());
+        let shape =
+            lengths.collect::<Result<Vec<usize>, _>>().context("a length in the header is no number")?;
+        Ok(Header { kind, fortran, shape, length: bytes.len() - data.len() })
+    }
+
+    /// Bytes of all elements, of which the name of their type says how many each has; `None` where there is no such number.
+    fn data_bytes(&self) -> Option<u64> {
+        let width = self.kind.get(2..)?.parse::<u64>().ok()?;
+        self.shape.iter().try_fold(width, |bytes, &length| bytes.checked_mul(length as u64))
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Tensor> {
-    let rest = bytes.strip_prefix(MAGIC).context("expected a file of NumPy's (.npy), got another")?;
-    let (header, data) = match rest {
-        [1, _, low, high, rest @ ..] => (usize::from(u16::from_le_bytes([*low, *high])), rest),
-        [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
-        _ => bail!("expected version 1, 2 or 3 of NumPy's format, got another"),
-    };
-    ensure!(header <= LONGEST_HEADER.min(data.len()), "the file ends within its header");
-    let (header, data) = data.split_at(header);
-    let header = std::str::from_utf8(header).context("the header is not text")?;
-    let kind = value(header, "descr")?.trim_matches(['\'', '"']);
-    let fortran = match value(header, "fortran_order")? {
-        "True" => true,
-        "False" => false,
-        other => bail!("expected fortran_order True or False, got {other}"),
-    };
-    let lengths = value(header, "shape")?.trim_matches(['(', ')']).split(',').map(str::trim);
-    let lengths =
-        lengths.filter(|length| !length.is_empty()).map(|length| length.trim_end_matches('L').parse());
-    let shape = lengths.collect::<Result<Vec<usize>, _>>().context("a length in the header is no number")?;
-    let data = elements(kind, data)?;
+    let Header { kind, fortran, shape, length } = Header::parse(bytes)?;
+    let data = elements(&kind, &bytes[length..])?;
     if !fortran || shape.len() < 2 {
         return Ok(Tensor::new(shape, data)?);
     }
@@ -155,7 +178,8 @@ fn transposed(tensor: &Tensor) -> Tensor {
     op.evaluate(&[Some(tensor)], &[shape]).swap_remove(0)
 }
 
-fn encode(tensor: &Tensor) -> Vec<u8> {
+/// An array as the content of a .npy file.
+pub fn npy(tensor: &Tensor) -> Vec<u8> {
     let kind = match tensor.data() {
         Data::F32(_) => "<f4",
         Data::F64(_) => "<f8",
@@ -201,7 +225,7 @@ mod tests {
             Tensor::new([2], Data::of(vec![u64::MAX, 7])).unwrap(),
         ];
         for tensor in tensors {
-            let bytes = encode(&tensor);
+            let bytes = npy(&tensor);
             assert!((bytes.len() - tensor.len() * tensor.dtype().size_bytes()).is_multiple_of(ALIGNMENT));
             let back = decode(&bytes).unwrap();
             assert_eq!(format!("{back:?}"), format!("{tensor:?}"));
@@ -210,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_array_in_fortrans_order_is_read_in_ours() {
-        let mut bytes = encode(&Tensor::new([2, 3], vec![1i64, 4, 2, 5, 3, 6]).unwrap());
+        let mut bytes = npy(&Tensor::new([2, 3], vec![1i64, 4, 2, 5, 3, 6]).unwrap());
         let at = bytes.windows(5).position(|window| window == b"False").unwrap();
         bytes[at..at + 5].copy_from_slice(b"True ");
         assert_eq!(decode(&bytes).unwrap(), Tensor::new([2, 3], vec![1i64, 2, 3, 4, 5, 6]).unwrap());
@@ -218,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_no_array_is_an_error() {
-        let good = encode(&Tensor::new([2], vec![1.0f32, 2.0]).unwrap());
+        let good = npy(&Tensor::new([2], vec![1.0f32, 2.0]).unwrap());
         for length in 0..good.len() {
             decode(&good[..length]).unwrap_err();
         }

@@ -1,6 +1,9 @@
 //! `paceline bench`
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,39 +14,52 @@ use paceline_study::{MIXED_MODELS, Message, Results, Scale, Suite, Watch, isolat
 use crate::args::Bench;
 use crate::assignment::Assignment;
 use crate::defaults::{self, TIMES};
-use crate::output::{Directory, Target, print, tell};
+use crate::output::{Directory, Target, is_none_of, print, tell};
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::subjects::{device, subjects};
+use crate::subjects::{device, sources, subjects, what_is_read};
 use crate::trace;
 use crate::{COMMIT, VERSION, Verdict, command_line};
 
 /// Batches and requests in the trace of all measurements together: some 50 MB of JSON, which viewers still open.
 const TRACE_EVENTS: usize = 200_000;
 
+/// The forms of the report. The text first: where the disk is full, it is the most useful.
+const FILES: [&str; 3] = ["report.md", "results.json", "index.html"];
+/// The directory of the report's plots.
+const PLOTS: &str = "plots";
+
 /// Measures, each suite in a process of its own, writes the report, and prints it.
 pub fn run(arguments: &Bench) -> Result<Verdict> {
-    let mut assignments = assignments(arguments)?;
+    let assignments = assignments(arguments)?;
     let device = device(&arguments.what.with)?;
+    if let Some(path) = &arguments.trace {
+        let read = what_is_read(&arguments.what.models, &arguments.what.with);
+        let own = FILES.iter().map(|name| arguments.out.join(name));
+        is_none_of(path, "--trace", &own.chain(read).collect::<Vec<_>>())?;
+    }
     let target = arguments.trace.as_deref().map(|path| Target::open(path, "--trace")).transpose()?;
-    let directory = Directory::open(&arguments.out)?;
-    let parts = TraceParts::new(target.is_some(), &directory, &mut assignments);
+    let directory = Directory::open(&arguments.out, "--out", &FILES, &[PLOTS])?;
     let mut results = Results::begin(VERSION, COMMIT, command_line(), &device.info());
     let silence = Duration::from_secs_f64(arguments.timeout);
     let mut progress = Progress::new(arguments.shown.quiet);
     progress.suites(assignments.len());
-    let mut offsets = Vec::new();
+    let mut traces = Vec::new();
     let start = Instant::now();
-    for assignment in &assignments {
-        offsets.push(start.elapsed());
-        measure(assignment, silence, &mut results, &mut progress)?;
+    for mut assignment in assignments {
+        if target.is_some() {
+            let file = inherited_file(&arguments.out).context("cannot keep what a suite traces")?;
+            assignment.trace = Some(format!("/dev/fd/{}", file.as_raw_fd()).into());
+            traces.push((file, start.elapsed()));
+        }
+        measure(&assignment, silence, &mut results, &mut progress)?;
     }
     drop(progress);
 
     let report = Report::new(&results);
     let json = results.to_json();
     let written = write(&directory, &report, &json);
-    let traced = target.map(|target| parts.merge(&offsets, &target)).transpose();
+    let traced = target.map(|target| merge(traces, &target)).transpose();
     // Printed even where a file could not be written: what was measured is not lost.
     print(&if arguments.shown.json { json + "\n" } else { report.markdown })?;
     written?;
@@ -72,11 +88,10 @@ pub fn run(arguments: &Bench) -> Result<Verdict> {
 
 /// Writes every form of the report.
 fn write(directory: &Directory, report: &Report, json: &str) -> Result<()> {
-    // The text first: where the disk is full, it is the most useful.
-    directory.write("report.md", &report.markdown)?;
-    directory.write("results.json", json)?;
-    directory.write("index.html", &report.html)?;
-    let plots = directory.inner("plots")?;
+    for (name, content) in FILES.iter().zip([&*report.markdown, json, &*report.html]) {
+        directory.write(name, content)?;
+    }
+    let plots = directory.inner(PLOTS)?;
     for (name, svg) in &report.plots {
         plots.write(&format!("{name}.svg"), svg)?;
     }
@@ -118,7 +133,7 @@ fn assignments(arguments: &Bench) -> Result<Vec<Assignment>> {
     }
     // Weights from a file are known to fit when this returns.
     subjects(&arguments.what, &[])?;
-    let chosen: Vec<String> = arguments.what.models.iter().map(Source::text).collect();
+    let chosen: Vec<String> = sources(&arguments.what)?.into_iter().map(Source::text).collect();
     let traced = suites.iter().filter(|suite| suite.is_traced()).count();
     if arguments.trace.is_some() && traced == 0 {
         bail!("--trace is for measurements through the engine; add the suite {}", names(Suite::is_traced));
@@ -204,39 +219,21 @@ fn sorted(mut list: Vec<usize>) -> Vec<usize> {
     list
 }
 
-/// The traces of the suites, in files that are removed in the end.
-struct TraceParts(Vec<PathBuf>);
-
-impl TraceParts {
-    fn new(wanted: bool, directory: &Directory, assignments: &mut [Assignment]) -> Self {
-        let mut parts = Vec::new();
-        for assignment in assignments.iter_mut().filter(|_| wanted) {
-            let path = directory.path(&format!(".trace-{}-{}", assignment.suite, std::process::id()));
-            assignment.trace = Some(path.clone());
-            parts.push(path);
-        }
-        TraceParts(parts)
-    }
-
-    /// A suite that crashed wrote none.
-    fn merge(&self, offsets: &[Duration], target: &Target) -> Result<trace::Contents> {
-        let written = self.0.iter().map(PathBuf::as_path).zip(offsets.iter().copied());
-        let written: Vec<_> = written.filter(|(path, _)| path.exists()).collect();
-        let mut contents = trace::Contents::default();
-        target.write(|file| {
-            contents = trace::merge(&written, file)?;
-            Ok(())
-        })?;
-        Ok(contents)
-    }
+/// A file without a name, so that nothing is left of it however this process ends, which processes that it starts have open too.
+fn inherited_file(directory: &Path) -> io::Result<File> {
+    let file = tempfile::tempfile_in(directory)?;
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
+    Ok(file)
 }
 
-impl Drop for TraceParts {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+/// Writes what the suites traced as one trace. A suite that crashed wrote nothing.
+fn merge(traces: Vec<(File, Duration)>, target: &Target) -> Result<trace::Contents> {
+    let mut contents = trace::Contents::default();
+    target.write(|file| {
+        contents = trace::merge(traces, file)?;
+        Ok(())
+    })?;
+    Ok(contents)
 }
 
 /// What is in the trace, and what is not.

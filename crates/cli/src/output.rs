@@ -5,22 +5,30 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A directory that results will be written to, and that could be written to when it was opened.
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes the directory where it is missing, and tries to write to it: better now than after the measurements.
-    pub fn open(path: &Path) -> Result<Self> {
-        let what = || format!("cannot write to '{}'; choose a writable directory with --out", path.display());
+    /// Makes the directory where it is missing, and tries to write to it: better now than after the measurements. `option` is what
+    /// names another on the command line; `files` and `directories` are what will be written.
+    pub fn open(path: &Path, option: &str, files: &[&str], directories: &[&str]) -> Result<Self> {
+        let what =
+            || format!("cannot write to '{}'; choose a writable directory with {option}", path.display());
+        ensure!(!path.exists() || path.is_dir(), "{}: it is a file", what());
         fs::create_dir_all(path).with_context(what)?;
         let trial = path.join(format!(".paceline-{}", std::process::id()));
         fs::write(&trial, b"").with_context(what)?;
         fs::remove_file(&trial).with_context(what)?;
-        for name in ["report.md", "results.json", "index.html"] {
-            if path.join(name).is_dir() {
-                anyhow::bail!("'{}' is a directory; choose another with --out", path.join(name).display());
+        for (names, is_directory) in [(files, false), (directories, true)] {
+            for own in names.iter().map(|name| path.join(name)) {
+                ensure!(
+                    !own.exists() || own.is_dir() == is_directory,
+                    "'{}' is {}; choose another directory with {option}",
+                    own.display(),
+                    if is_directory { "no directory" } else { "a directory" }
+                );
             }
         }
         Ok(Directory(path.into()))
@@ -39,9 +47,9 @@ impl Directory {
     }
 
     /// Writes a file of this name.
-    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.0.join(name);
-        write_whole(&path, |file| file.write_all(content.as_bytes()))?;
+        write_whole(&path, |file| file.write_all(content.as_ref()))?;
         Ok(path)
     }
 }
@@ -59,7 +67,7 @@ impl Target {
         }
         if !is_special(path) {
             fs::create_dir_all(directory(path)).with_context(what)?;
-            let trial = unfinished(path).with_context(what)?;
+            let trial = unfinished(&resolved(path)).with_context(what)?;
             fs::write(&trial, b"").with_context(what)?;
             fs::remove_file(&trial).with_context(what)?;
         }
@@ -72,7 +80,25 @@ impl Target {
     }
 }
 
-/// Writes a file beside its name, then gives it that name. What is no ordinary file, such as `/dev/null`, is written in place.
+/// Fails where `path` is one of `others`, files that the command reads or writes itself.
+pub fn is_none_of(path: &Path, option: &str, others: &[PathBuf]) -> Result<()> {
+    let same = others.iter().find(|other| *other == path || is_same(path, other));
+    match same {
+        Some(other) => bail!(
+            "'{}' is what this command reads or writes itself; choose another file with {option}",
+            other.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Whether both are one file that there is.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Writes a file beside its name, then gives it that name. What is no ordinary file, such as `/dev/null`, is written in place; of a
+/// link, the file that it leads to is replaced.
 fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let what = || format!("cannot write '{}'", path.display());
     if is_special(path) {
@@ -82,6 +108,7 @@ fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -
             .and_then(|mut file| content(&mut file))
             .with_context(what);
     }
+    let path = &resolved(path);
     let unfinished = unfinished(path).with_context(what)?;
     let written = File::create(&unfinished).and_then(|mut file| content(&mut file));
     let written = written.and_then(|()| fs::rename(&unfinished, path));
@@ -89,6 +116,11 @@ fn write_whole(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -
         let _ = fs::remove_file(&unfinished);
     }
     written.with_context(what)
+}
+
+/// What links lead to, where there is something.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.into())
 }
 
 /// Whether there is something at this path that is neither an ordinary file nor a directory.

@@ -1,7 +1,8 @@
 //! `paceline run`
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use paceline::Tensor;
@@ -11,9 +12,9 @@ use paceline::seam::{CompileOptions, Port, Signature};
 
 use crate::Verdict;
 use crate::args::Run;
-use crate::arrays::{read_npy, read_npz, write_npy, write_npz};
+use crate::arrays::{npy, npz, read_npy, read_npz};
 use crate::execution::execute;
-use crate::output::{print, tell};
+use crate::output::{Directory, Target, print, tell};
 use crate::subjects::device_of;
 
 /// Elements of an output that are printed; of a larger one the first ones are.
@@ -46,13 +47,14 @@ pub fn run(arguments: &Run) -> Result<Verdict> {
     if samples > program.batch_sizes().max() {
         bail!("expected at most {} samples, got {samples}; split the inputs", program.batch_sizes().max());
     }
-    let outputs = execute(&mut *program.open()?, &signature, &inputs, samples)?;
     let names: Vec<&str> = signature.outputs.iter().map(|port| port.name.as_str()).collect();
-    match &arguments.output {
+    let place = arguments.output.as_deref().map(|path| Place::open(path, &names)).transpose()?;
+    let outputs = execute(&mut *program.open()?, &signature, &inputs, samples)?;
+    match place {
         None => {
             print(&names.iter().zip(&outputs).map(|(name, tensor)| shown(name, tensor)).collect::<String>())?
         }
-        Some(path) => save(path, &names, &outputs)?,
+        Some(place) => place.save(&names, &outputs)?,
     }
     Ok(Verdict::Right)
 }
@@ -108,8 +110,9 @@ impl Given {
     fn inputs(mut self, signature: &Signature) -> Result<(Vec<Tensor>, usize)> {
         if let [only] = &signature.inputs[..]
             && let Some(content) = self.0.remove("")
+            && self.0.insert(only.name.clone(), content).is_some()
         {
-            self.0.entry(only.name.clone()).or_insert(content);
+            bail!("input '{}' is given twice, once without its name", only.name);
         }
         let names =
             || signature.inputs.iter().map(|port| format!("'{}'", port.name)).collect::<Vec<_>>().join(", ");
@@ -132,6 +135,9 @@ impl Given {
             })?;
             let tensor = tensor(content, port, signature.batched)?;
             let own = if signature.batched { tensor.shape()[0] } else { 1 };
+            if own == 0 {
+                bail!("expected one sample or more, got none: axis 0 of '{}' is 0", port.name);
+            }
             match samples {
                 Some((before, name)) if before != own => {
                     bail!(
@@ -203,29 +209,47 @@ fn shown(name: &str, tensor: &Tensor) -> String {
     format!("{name} {}{:?}: {}{more}\n", tensor.dtype(), tensor.shape(), values.join(", "))
 }
 
-/// Writes outputs: an archive where the path ends in .npz, else a file for each in a directory.
-fn save(path: &Path, names: &[&str], outputs: &[Tensor]) -> Result<()> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
-        write_npz(path, names.iter().copied().zip(outputs))?;
-        tell(format_args!("wrote {}", path.display()));
-        return Ok(());
+/// Where outputs are written, which could be written to when it was opened.
+enum Place {
+    Archive(PathBuf, Target),
+    /// The names of the files, without their extension.
+    Files(Directory, Vec<String>),
+}
+
+impl Place {
+    /// An archive where the path ends in .npz, else a directory with a file for each output.
+    fn open(path: &Path, names: &[&str]) -> Result<Place> {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
+            return Ok(Place::Archive(path.into(), Target::open(path, "--output")?));
+        }
+        let plain = |name: &&str| {
+            name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+        };
+        let files: Vec<String> = names.iter().map(plain).map(|name: String| name + ".npy").collect();
+        if let Some(twice) = (1..files.len()).find(|&index| files[..index].contains(&files[index])) {
+            bail!(
+                "two outputs would be written to '{}'; write an archive instead: --output FILE.npz",
+                files[twice]
+            );
+        }
+        let own: Vec<&str> = files.iter().map(String::as_str).collect();
+        Ok(Place::Files(Directory::open(path, "--output", &own, &[])?, files))
     }
-    std::fs::create_dir_all(path)
-        .with_context(|| format!("cannot make the directory '{}'", path.display()))?;
-    let plain = |name: &&str| {
-        name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
-    };
-    let files: Vec<String> = names.iter().map(plain).collect();
-    if let Some(twice) = (1..files.len()).find(|&index| files[..index].contains(&files[index])) {
-        bail!(
-            "two outputs would be written to '{}.npy'; write an archive instead: --output FILE.npz",
-            files[twice]
-        );
+
+    fn save(self, names: &[&str], outputs: &[Tensor]) -> Result<()> {
+        match self {
+            Place::Archive(path, target) => {
+                let archive = npz(names.iter().copied().zip(outputs))?;
+                target.write(|file| file.write_all(&archive))?;
+                tell(format_args!("wrote {}", path.display()));
+            }
+            Place::Files(directory, files) => {
+                for (file, tensor) in files.iter().zip(outputs) {
+                    let path = directory.write(file, npy(tensor))?;
+                    tell(format_args!("wrote {}", path.display()));
+                }
+            }
+        }
+        Ok(())
     }
-    for (name, tensor) in files.iter().zip(outputs) {
-        let file = path.join(format!("{name}.npy"));
-        write_npy(&file, tensor)?;
-        tell(format_args!("wrote {}", file.display()));
-    }
-    Ok(())
 }

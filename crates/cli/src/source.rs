@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::FileOptions;
 use crate::arrays::read_npy;
+use crate::output::is_same;
 
 /// Where a model comes from.
 #[derive(Clone, Debug)]
@@ -67,6 +68,15 @@ impl Source {
     /// Whether it is a file.
     pub fn is_file(&self) -> bool {
         matches!(self, Source::File(_))
+    }
+
+    /// Whether both are the same model.
+    pub fn is_same(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Named(one), Source::Named(other)) => one.name() == other.name(),
+            (Source::File(one), Source::File(other)) => one == other || is_same(one, other),
+            _ => false,
+        }
     }
 
     /// As it is given on the command line.
@@ -139,15 +149,38 @@ impl FileOptions {
             Some(name) => BatchAxis::Named(name.into()),
         };
         let mut options = ImportOptions::default().batch(batch);
-        for (name, length) in &self.dims {
+        for (name, length) in once(&self.dims, "--dim")? {
             options = options.dim(name, *length);
         }
-        for bound in &self.bound {
-            let (name, file) = bound
-                .rsplit_once('=')
-                .with_context(|| format!("expected --bind NAME=FILE.npy, got '{bound}'"))?;
+        for (name, file) in once(&self.bindings()?, "--bind")? {
             options = options.bind(name, read_npy(Path::new(file))?);
         }
         Ok(options)
+    }
+
+    /// The files whose arrays are bound.
+    pub fn bound_files(&self) -> Vec<PathBuf> {
+        self.bindings().into_iter().flatten().map(|(_, file)| file.into()).collect()
+    }
+
+    /// Inputs by name, and files.
+    fn bindings(&self) -> Result<Vec<(String, &str)>> {
+        self.bound
+            .iter()
+            .map(|bound| match bound.rsplit_once('=') {
+                Some((name, file)) => Ok((name.to_string(), file)),
+                None => bail!("expected --bind NAME=FILE.npy, got '{bound}'"),
+            })
+            .collect()
+    }
+}
+
+/// What has a name, if each has one of its own.
+fn once<'g, T>(given: &'g [(String, T)], option: &str) -> Result<&'g [(String, T)]> {
+    let twice =
+        (1..given.len()).find(|&index| given[..index].iter().any(|(name, _)| *name == given[index].0));
+    match twice {
+        Some(index) => bail!("'{}' is given twice with {option}", given[index].0),
+        None => Ok(given),
     }
 }

@@ -1,6 +1,6 @@
 //! Devices and models as the command line names them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -39,14 +39,27 @@ pub fn device_by_name(name: &str) -> Result<Arc<dyn Device>> {
     }
 }
 
-/// The models asked for, or else these, with their weights. Weights from a file are known to fit when this returns.
-pub fn subjects(what: &What, default: &[&str]) -> Result<Vec<Subject>> {
+/// The models asked for, each once.
+pub fn sources(what: &What) -> Result<Vec<&Source>> {
     let mut sources: Vec<&Source> = Vec::new();
     for source in &what.models {
-        if !sources.iter().any(|earlier| earlier.name() == source.name()) {
-            sources.push(source);
+        match sources.iter().find(|earlier| earlier.name() == source.name()) {
+            None => sources.push(source),
+            Some(earlier) if earlier.is_same(source) => {}
+            Some(earlier) => bail!(
+                "expected models with names of their own, got two called '{}': {} and {}; rename one of the files",
+                source.name(),
+                earlier.text(),
+                source.text()
+            ),
         }
     }
+    Ok(sources)
+}
+
+/// The models asked for, or else these, with their weights. Weights from a file are known to fit when this returns.
+pub fn subjects(what: &What, default: &[&str]) -> Result<Vec<Subject>> {
+    let sources = sources(what)?;
     if what.with.weights.is_some() && sources.len() != 1 {
         bail!("--weights needs exactly one --model that they are for, got {}", sources.len());
     }
@@ -76,6 +89,12 @@ pub fn subject(source: &Source, with: &With) -> Result<Subject> {
     let state = StateDict::from_safetensors(path).with_context(weights)?;
     state.check(model.network()).with_context(weights)?;
     Ok(Subject { model, weights: Weights::State(state) })
+}
+
+/// The files that these models are read from.
+pub fn what_is_read<'s>(sources: impl IntoIterator<Item = &'s Source>, with: &With) -> Vec<PathBuf> {
+    let models = sources.into_iter().filter(|source| source.is_file()).map(|source| source.text().into());
+    models.chain(with.weights.clone()).chain(with.file.bound_files()).collect()
 }
 
 /// How workers with some of these models are started: this very program, on the same kernels, with the same weights.

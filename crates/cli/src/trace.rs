@@ -1,8 +1,6 @@
 //! Traces of several suites, each written by a process of its own, as one.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,15 +18,16 @@ pub struct Contents {
 /// Writes the events of all `parts`, which began so long after the first, into `out`.
 ///
 /// **Traps.** A part may be large: it is read event by event, each of which is a line of its own, as `write_chrome` has them.
-pub fn merge(parts: &[(&Path, Duration)], out: &mut dyn Write) -> io::Result<Contents> {
+pub fn merge<P: Read + Seek>(parts: Vec<(P, Duration)>, out: &mut dyn Write) -> io::Result<Contents> {
     let mut out = BufWriter::new(out);
     let mut contents = Contents::default();
     // The number of dropped events is known at the end.
     write!(out, "{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
     let (mut first, mut next_process, mut next_id) = (true, 0, 0);
-    for (path, offset) in parts {
+    for (mut part, offset) in parts {
+        part.rewind()?;
         let (process, id) = (next_process, next_id);
-        for line in BufReader::new(File::open(path)?).lines() {
+        for line in BufReader::new(part).lines() {
             let line = line?;
             if let Some(head) = line.strip_suffix("\"traceEvents\":[") {
                 let head: Value = serde_json::from_str(&format!("{}}}", head.trim_end_matches(',')))?;
@@ -73,6 +72,8 @@ fn shift(value: &mut Value, by: u64, next: &mut u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]
@@ -81,11 +82,9 @@ mod tests {
             {\"ph\":\"M\",\"name\":\"process_name\",\"pid\":1,\"args\":{\"name\":\"a\"}},\n\
             {\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":10.5,\"dur\":2},\n\
             {\"ph\":\"b\",\"pid\":1,\"id\":\"0xf\",\"ts\":9},\n{\"ph\":\"e\",\"pid\":1,\"id\":\"0xf\",\"ts\":12}\n]}\n";
-        let path = std::env::temp_dir().join(format!("paceline-trace-{}", std::process::id()));
-        std::fs::write(&path, part).unwrap();
         let mut out = Vec::new();
-        let contents = merge(&[(&path, Duration::ZERO), (&path, Duration::from_micros(100))], &mut out);
-        std::fs::remove_file(&path).unwrap();
+        let parts = [Duration::ZERO, Duration::from_micros(100)].map(|offset| (Cursor::new(part), offset));
+        let contents = merge(parts.into(), &mut out);
         let expected = Contents { measurements: 2, batches: 2, requests: 2, dropped: 6 };
         assert_eq!(contents.unwrap(), expected);
         let merged: Value = serde_json::from_slice(&out).unwrap();
@@ -100,7 +99,8 @@ mod tests {
     #[test]
     fn traces_without_events_are_one_without_events() {
         let mut out = Vec::new();
-        assert_eq!(merge(&[], &mut out).unwrap(), Contents::default());
+        let crashed = (Cursor::new(""), Duration::ZERO);
+        assert_eq!(merge(vec![crashed], &mut out).unwrap(), Contents::default());
         assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["traceEvents"], serde_json::json!([]));
     }
 }

@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use paceline_study::StudyError;
 use paceline_study::tune::{Axes, Doing, Origin, Step, Tuning, markdown};
 
 use crate::args::Tune;
-use crate::output::{Target, print, tell};
+use crate::output::{Target, is_none_of, print, tell};
 use crate::progress::Progress;
-use crate::subjects::{device, subject, workers};
+use crate::subjects::{device, subject, what_is_read, workers};
 use crate::{COMMIT, Verdict, command_line};
 
 /// The bar has so many steps.
@@ -30,9 +30,16 @@ pub fn run(arguments: &Tune) -> Result<Verdict> {
         callers: arguments.callers,
         time: Duration::from_secs_f64(arguments.seconds),
     };
+    if !arguments.with.file.are_default() && !arguments.model.is_file() {
+        bail!(
+            "--dim, --bind and --batch-axis are for ONNX files, got the model '{}'",
+            arguments.model.name()
+        );
+    }
     let (device, subject) = (device(&arguments.with)?, subject(&arguments.model, &arguments.with)?);
     let Tune { with, model, .. } = arguments;
     let workers = workers([model], &with.file, with.weights.as_deref(), with.isa)?;
+    is_none_of(&arguments.out, "--out", &what_is_read([model], with))?;
     let target = Target::open(&arguments.out, "--out")?;
     let origin = Origin { commit: COMMIT.into(), command: command_line() };
     let mut progress = Progress::new(arguments.shown.quiet);

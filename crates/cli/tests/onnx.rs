@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 
 use paceline::graph::{Binary, BinaryOp, DType, Dim, Graph, GraphBuilder, Linear, Op, Unary, UnaryOp};
 use paceline::{Tensor, onnx};
@@ -56,6 +56,15 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 const X: [f32; 6] = [1.0, 0.0, -1.0, 0.5, 0.5, 0.5];
 const Z: [f32; 4] = [10.0, 20.0, 0.0, -1.0];
 const Y: [f32; 4] = [8.0, 18.0, 3.0, 6.5];
+
+/// An archive of some hundred kilobytes with 256 MiB in it, of which its header knows nothing.
+fn bomb() -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(&npy("<f4", "False", "(2, 3)", &bytes(&X))).unwrap();
+    std::io::copy(&mut std::io::repeat(0).take(1 << 28), &mut archive).unwrap();
+    archive.finish().unwrap().into_inner()
+}
 
 fn arrays() -> [(&'static str, Vec<u8>); 2] {
     [("x", npy("<f4", "False", "(2, 3)", &bytes(&X))), ("z", npy("<f4", "False", "(2, 2)", &bytes(&Z)))]
@@ -123,6 +132,7 @@ fn run_takes_arrays_archives_and_numbers() {
     let written = fs::read(scratch.path("out/of/y.npy")).unwrap();
     assert!(written.ends_with(&bytes(&Y)) && written.starts_with(b"\x93NUMPY"));
     run("out.npz");
+    run("new/out.npz");
     let mut archive = zip::ZipArchive::new(File::open(scratch.path("out.npz")).unwrap()).unwrap();
     let mut archived = Vec::new();
     std::io::copy(&mut archive.by_name("y.npy").unwrap(), &mut archived).unwrap();
@@ -161,6 +171,11 @@ fn bad_files_and_inputs_are_exit_code_2_and_a_message() {
     ] {
         scratch.file(&format!("{name}.npy"), &npy(kind, order, shape, data));
     }
+    // Far more than its header says, none of which is read.
+    File::options().append(true).open(scratch.file("surplus.npy", &good)).unwrap().set_len(1 << 40).unwrap();
+    scratch.file("bomb.npz", &bomb());
+    fs::create_dir(scratch.path("other")).unwrap();
+    fs::copy(scratch.path("sum.onnx"), scratch.path("other/sum.onnx")).unwrap();
     scratch.file("endless.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr'");
     scratch.file("not.npz", b"PK\x03\x04 and nothing more");
     scratch.file("text.onnx", b"not a model");
@@ -199,6 +214,20 @@ fn bad_files_and_inputs_are_exit_code_2_and_a_message() {
         (x("text.npy"), vec!["'<U7'"]),
         (x("neither.npy"), vec!["fortran_order True or False, got Maybe"]),
         (x("flat.npy"), [&fits[..], &["f32[6]"]].concat()),
+        (x("surplus.npy"), vec!["expected 24 bytes after the header"]),
+        (x("none.npy"), vec!["expected one sample or more", "axis 0 of 'x'"]),
+        (
+            with("run sum.onnx --input bomb.npz"),
+            vec!["'x' in 'bomb.npz'", "expected 24 bytes after the header"],
+        ),
+        (with("run twins.onnx --input k=1,2 --input 3,4"), vec!["input 'k' is given twice, once without"]),
+        (with("inspect sum.onnx --dim batch=2 --dim batch=3"), vec!["'batch' is given twice with --dim"]),
+        (with("inspect sum.onnx --bind x=x.npy --bind x=x.npy"), vec!["'x' is given twice with --bind"]),
+        (
+            with("verify --model sum.onnx --model other/sum.onnx"),
+            vec!["two called 'sum': sum.onnx and other/sum.onnx; rename"],
+        ),
+        (with("tune sum.onnx --out ./sum.onnx"), vec!["itself; choose another file with --out"]),
         (x("three.npy"), [&fits[..], &["f32[3, 2]"]].concat()),
         (x("1,2"), [&fits[..], &["2 numbers"]].concat()),
         (x("1,two,3"), vec!["expected NAME=FILE.npy", "'x=1,two,3'"]),
@@ -234,10 +263,7 @@ fn bad_files_and_inputs_are_exit_code_2_and_a_message() {
     ];
     let mut unwritable = x("x.npy");
     unwritable.extend(["--output".into(), in_a_file]);
-    cases.push((unwritable, vec!["cannot make the directory"]));
-    let mut unwritable = x("x.npy");
-    unwritable.extend(["--output".into(), "nowhere/out.npz".into()]);
-    cases.push((unwritable, vec!["cannot write 'nowhere/out.npz'"]));
+    cases.push((unwritable, vec!["cannot write to", "--output"]));
     for (arguments, fragments) in cases {
         let given: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let output = paceline(&scratch, &given);
@@ -249,9 +275,7 @@ fn bad_files_and_inputs_are_exit_code_2_and_a_message() {
         }
         assert!(!message.contains("panicked"), "{arguments:?}: {message}");
     }
-    // No sample is as good as any number.
-    let none = ["run", "sum.onnx", "--input", "x=none.npy", "--input", "z=1,2"];
-    assert_eq!(paceline(&scratch, &none).status.code(), Some(2));
+    assert_eq!(fs::read(scratch.path("sum.onnx")).unwrap(), model);
 }
 
 #[test]

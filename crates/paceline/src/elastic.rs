@@ -19,7 +19,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use paceline_device::Signature;
@@ -43,10 +43,12 @@ struct Shared {
     /// The program for the greatest lengths, which is always there.
     longest: Model,
     /// Programs by the lengths of the free axes.
-    programs: Mutex<HashMap<Vec<usize>, Arc<Program>>>,
+    programs: Mutex<Programs>,
     /// Counts uses, to know the least recent.
     uses: AtomicU64,
 }
+
+type Programs = HashMap<Vec<usize>, Arc<Program>>;
 
 /// A program for some lengths. Whoever calls it holds it.
 #[derive(Default)]
@@ -115,7 +117,7 @@ impl Elastic {
 
     /// The lengths that there are programs for now, in the order of the model's free axes.
     pub fn lengths(&self) -> Vec<Vec<usize>> {
-        let programs = self.0.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let programs = self.0.lock();
         let made = programs.iter().filter(|(_, program)| program.model.get().is_some());
         let mut lengths: Vec<_> = made.map(|(lengths, _)| lengths.clone()).collect();
         lengths.sort();
@@ -128,7 +130,7 @@ impl Elastic {
             name: self.0.name.clone(),
             problem: problem.to_string(),
         })?;
-        self.0.ready(&self.0.program(lengths), lengths).map(|_| ())
+        self.0.ready(lengths).map(|_| ())
     }
 
     /// Computes the outputs and blocks until they are there. The first request of a length also makes its program.
@@ -160,9 +162,8 @@ impl Elastic {
         if let Err(problem) = shared.model.check(&lengths) {
             return Err(invalid(request, problem));
         }
-        let program = shared.program(&lengths);
-        match shared.ready(&program, &lengths) {
-            Ok(model) => call(model, request),
+        match shared.ready(&lengths) {
+            Ok(program) => call(program.model.get().expect("it is ready"), request),
             Err(error) => {
                 let lengths = shared.model.describe(&lengths);
                 Err(invalid(request, InputError::NoProgram { lengths, problem: error.to_string() }))
@@ -172,19 +173,67 @@ impl Elastic {
 }
 
 impl Shared {
-    /// The place of the program for some lengths; others that nobody calls make room for it.
-    fn program(&self, lengths: &[usize]) -> Arc<Program> {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The program for some lengths, made now if it is not there. Callers with the same lengths wait, others do not.
+    fn ready(&self, lengths: &[usize]) -> Result<Arc<Program>, LoadError> {
+        let program = self.place(lengths);
+        match self.make(&program, lengths) {
+            Ok(()) => Ok(program),
+            Err(error) => {
+                self.give_up(program, lengths);
+                Err(error)
+            }
+        }
+    }
+
+    /// The place of the program for some lengths, whether or not it is made.
+    fn place(&self, lengths: &[usize]) -> Arc<Program> {
+        let mut programs = self.lock();
         let program = match programs.get(lengths) {
             Some(program) => Arc::clone(program),
             None => Arc::clone(programs.entry(lengths.to_vec()).or_default()),
         };
         program.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        self.make_room(&mut programs);
+        program
+    }
+
+    fn make(&self, program: &Program, lengths: &[usize]) -> Result<(), LoadError> {
+        if program.model.get().is_some() {
+            return Ok(());
+        }
+        let _making = program.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if program.model.get().is_some() {
+            return Ok(());
+        }
+        // Its costs are learned from the requests that wait for it.
+        let options = self.options.clone().warm_up(Duration::ZERO);
+        let model = load(&self.engine, &self.name, &self.model, lengths, options)?;
+        program.model.get_or_init(|| model);
+        self.make_room(&mut self.lock());
+        Ok(())
+    }
+
+    /// Forgets the place of a program that cannot be made. The last of those who wanted it does.
+    fn give_up(&self, program: Arc<Program>, lengths: &[usize]) {
+        let mut programs = self.lock();
+        drop(program);
+        // Nobody can begin to hold a program while the map is locked.
+        let is_empty = |program: &Arc<Program>| program.model.get().is_none();
+        if programs.get(lengths).is_some_and(|program| is_empty(program) && Arc::strong_count(program) == 1) {
+            programs.remove(lengths);
+        }
+    }
+
+    /// Of more programs than are kept, those go that were not called for the longest time, unless somebody is calling them. Those
+    /// that are not made take no room: what cannot be made would drive out what can.
+    fn make_room(&self, programs: &mut Programs) {
         let greatest = self.model.greatest();
-        while programs.len() > self.model.most_programs() {
+        let made = |(_, program): &(&Vec<usize>, &Arc<Program>)| program.model.get().is_some();
+        while programs.iter().filter(made).count() > self.model.most_programs() {
             // Nobody can begin to hold a program while the map is locked.
             let idle = programs
                 .iter()
+                .filter(made)
                 .filter(|(lengths, program)| **lengths != greatest && Arc::strong_count(program) == 1);
             let oldest = idle.min_by_key(|(_, program)| program.used.load(Ordering::Relaxed));
             let Some(oldest) = oldest.map(|(lengths, _)| lengths.clone()) else { break };
@@ -193,22 +242,10 @@ impl Shared {
                 self.engine.unload(model.name());
             }
         }
-        program
     }
 
-    /// The model for some lengths, made now if it is not there. Callers with the same lengths wait, others do not.
-    fn ready<'p>(&self, program: &'p Program, lengths: &[usize]) -> Result<&'p Model, LoadError> {
-        if let Some(model) = program.model.get() {
-            return Ok(model);
-        }
-        let _making = program.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = program.model.get() {
-            return Ok(model);
-        }
-        // Its costs are learned from the requests that wait for it.
-        let options = self.options.clone().warm_up(Duration::ZERO);
-        let model = load(&self.engine, &self.name, &self.model, lengths, options)?;
-        Ok(program.model.get_or_init(|| model))
+    fn lock(&self) -> MutexGuard<'_, Programs> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

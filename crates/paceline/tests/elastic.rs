@@ -100,6 +100,49 @@ fn each_length_is_compiled_once_and_the_least_recently_used_goes() {
     assert_eq!(engine.statistics().models.len(), 0);
 }
 
+/// The CPU, which has no program for odd lengths.
+struct Picky(Counting);
+
+impl Device for Picky {
+    fn info(&self) -> DeviceInfo {
+        self.0.info()
+    }
+
+    fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Program>, CompileError> {
+        let shape = graph.value(graph.inputs()[0]).ty.shape.to_string();
+        let length = shape.trim_end_matches(']').rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+        match length % 2 == 1 {
+            true => {
+                Err(CompileError::Option { option: "length", expected: "an even number".into(), got: shape })
+            }
+            false => self.0.compile(graph, options),
+        }
+    }
+}
+
+#[test]
+fn lengths_without_a_program_drive_out_none_that_have_one() {
+    let picky = Arc::new(Picky(Counting(device("cpu").unwrap(), AtomicUsize::new(0))));
+    let engine = Engine::builder().with_device(picky.clone()).lanes(2).build().unwrap();
+    let elastic = engine.load_elastic("encoder", model(40).programs(3)).unwrap();
+    for length in [2, 4] {
+        elastic.infer([("ids", words(1, length))]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for length in (1..40).step_by(2) {
+                    let (problem, inputs) = refusal(elastic.infer([("ids", words(1, length))]));
+                    assert!(matches!(problem, InputError::NoProgram { .. }) && inputs == 1, "{problem}");
+                }
+            });
+        }
+    });
+    assert_eq!(elastic.lengths(), [[2], [4], [40]]);
+    elastic.infer([("ids", words(1, 4))]).unwrap();
+    assert_eq!(picky.0.1.load(Ordering::Relaxed), 3, "each is compiled once");
+}
+
 #[test]
 fn what_cannot_be_served_is_refused_and_given_back() {
     let engine = Engine::builder().device("cpu").lanes(1).build().unwrap();
