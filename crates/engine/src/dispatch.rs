@@ -102,7 +102,6 @@ impl Dispatch {
             posts: (0..lanes).map(|_| Post::default()).collect(),
             alive: lanes,
             wanted: lanes,
-            orphans: 0,
             phase: Phase::Open,
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));
