@@ -13,7 +13,7 @@
 //!
 //! Forgetting: a pace moves by at least a 32nd of the way towards each new time, so a few dozen executions replace what the
 //! machine was like before. One time counts as at most four times what was expected, so that a thread that was off its core
-//! does not pass for a slow kernel.
+//! does not pass for a slow kernel. Nor is one time that is out of all proportion the first word about a size.
 
 mod curve;
 mod mean;
@@ -68,6 +68,8 @@ pub(crate) struct CostTable {
     /// Whether an execution costs what its bucket costs, and not what its samples do.
     buckets: bool,
     levels: Vec<Level>,
+    /// By size: whether it was executed, be its time believed or not.
+    seen: Vec<bool>,
     /// Executions since the curves were drawn.
     since_drawn: u32,
 }
@@ -99,13 +101,16 @@ impl CostTable {
         let (sizes, buckets) = match batch_sizes {
             BatchSizes::UpTo(_) => (grid(max_samples), false),
             BatchSizes::Buckets(sizes) => {
-                let useful = sizes.iter().copied().filter(|&size| size > 0);
+                // The last is the one in which the largest batch is executed.
+                let needed = sizes.partition_point(|&size| size < max_samples) + 1;
+                let useful = sizes.iter().copied().take(needed).filter(|&size| size > 0);
                 (useful.collect(), true)
             }
         };
         let cells = vec![Cell::default(); sizes.len()];
         let level = Level { cells, ..Level::default() };
-        CostTable { sizes, buckets, levels: vec![level; lanes.clamp(1, MAX_LEVELS)], since_drawn: 0 }
+        let (levels, seen) = (vec![level; lanes.clamp(1, MAX_LEVELS)], vec![false; sizes.len()]);
+        CostTable { sizes, buckets, levels, seen, since_drawn: 0 }
     }
 
     /// The sizes that are told apart, ascending.
@@ -132,6 +137,19 @@ impl CostTable {
         if !was_known || self.since_drawn >= REDRAWN_AFTER {
             self.draw();
         }
+    }
+
+    /// [`record`](Self::record), but a size's first time is not believed where it is out of all proportion to the other sizes: a device
+    /// that prepared something, or a thread that was off its core, would keep the size from ever being chosen again. A second is.
+    pub(crate) fn learn(&mut self, samples: usize, busy: usize, ns: Nanos) {
+        if let Some(index) = self.index(samples)
+            && self.shape(index).is_none()
+            && !std::mem::replace(&mut self.seen[index], true)
+            && self.predict(samples, busy).is_some_and(|cost| ns as f64 > OUTLIER * cost.mean_ns)
+        {
+            return;
+        }
+        self.record(samples, busy, ns);
     }
 
     /// Starts from costs that were measured before; whether any of them is of a size that the table has.

@@ -105,7 +105,6 @@ impl Dispatch {
             wanted: lanes,
             series: Series::default(),
             contended: 0,
-            orphans: 0,
             phase: Phase::Open,
         };
         let (state, settled, called) = (Mutex::new(state), Condvar::new(), AtomicUsize::new(0));

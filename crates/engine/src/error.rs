@@ -85,7 +85,10 @@ pub enum LoadError {
         difference: &'static str,
     },
     /// There is no model of this name to be replaced.
-    #[error("there is no model named '{name}' to be replaced; the engine has {}", models.join(", "))]
+    #[error(
+        "there is no model named '{name}' to be replaced; the engine has {}",
+        if models.is_empty() { "none".to_string() } else { models.join(", ") }
+    )]
     NoSuchModel {
         /// The name given.
         name: String,

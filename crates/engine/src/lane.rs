@@ -74,7 +74,7 @@ impl Work {
                     self.expire(dispatch, &next);
                     (lane, last) = (next, None);
                 }
-                Next::Retire(lane) => return retire(dispatch, lane),
+                Next::Retire(lane) => return retire(dispatch, lane, Vec::new()),
                 Next::Idle => return,
             }
             if enough() {
@@ -271,23 +271,20 @@ fn recover(dispatch: &Dispatch, lane: Lane, serving: &Serving, fault: &Fault) ->
     let Err(error) = serving.reopen(lane.index()) else { return Some(lane) };
     let index = lane.index();
     tracing::error!(model = &*serving.name, lane = index, %error, "lane retired: its session could not be opened again");
-    retire(dispatch, lane);
+    let orphans = dispatch.give_up(&lane);
+    retire(dispatch, lane, orphans);
     None
 }
 
-/// Closes a lane's sessions, gives it up, and answers what waits if it was the last.
-fn retire(dispatch: &Dispatch, lane: Lane) {
+/// Answers what no lane is left for, closes the lane's sessions, and gives back its index. Wakers come last: they may wait for that.
+fn retire(dispatch: &Dispatch, lane: Lane, orphans: Vec<Part>) {
     let (index, mut wakes, now) = (lane.index(), Wakes::default(), Instant::now());
-    dispatch.serving().iter().for_each(|serving| serving.close(index));
-    let orphans = dispatch.retire(lane);
-    let count = orphans.len();
     for orphan in orphans {
         let model = Arc::clone(&orphan.job.model);
         let error = ExecutionError::NoLanes { model: model.name.to_string() };
         answer(&model, index, orphan, Err(error), now, &mut wakes);
     }
+    dispatch.serving().iter().for_each(|serving| serving.close(index));
+    dispatch.retire(lane);
     wakes.wake();
-    if count > 0 {
-        dispatch.answered_orphans(count);
-    }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use paceline_device::Signature;
+use paceline_graph::Tensor;
+use smallvec::SmallVec;
 
 use crate::clock::NEVER;
 use crate::cost::CostTable;
@@ -120,21 +122,32 @@ impl Model {
     fn accept(&self, valid: Valid, urgency: Urgency) -> Result<(Arc<Job>, Place), SubmitError> {
         let (samples, variant) = (valid.samples, valid.variant);
         let bytes = self.loaded.variants[variant].signature.request_bytes(samples);
-        let (job, parts) = Job::new(&self.loaded, valid);
         let dispatch = &self.engine.dispatch;
+        // Before there are buffers for its outputs.
+        if let Some(limit) = dispatch.too_large(samples, bytes) {
+            return Err(self.refused(Refusal::TooLarge { limit }, samples, bytes, valid.inputs));
+        }
+        let (job, parts) = Job::new(&self.loaded, valid);
         let clock = dispatch.clock();
         let deadline = urgency.deadline.map_or(NEVER, |deadline| clock.at(deadline));
         let now = clock.at(job.accepted);
         let arrival = Arrival { samples, bytes, deadline, priority: urgency.priority, now };
         match dispatch.submit(&self.loaded, variant, parts, &arrival) {
             Ok(place) => Ok((job, place)),
-            Err(refusal) => Err(self.refused(refusal, bytes, job)),
+            Err(refusal) => {
+                let inputs = Arc::into_inner(job).map(|job| job.inputs).unwrap_or_default();
+                Err(self.refused(refusal, samples, bytes, inputs))
+            }
         }
     }
 
-    fn refused(&self, refusal: Refusal, bytes: usize, job: Arc<Job>) -> SubmitError {
-        let samples = job.samples;
-        let tensors = Arc::into_inner(job).map(|job| job.inputs).unwrap_or_default();
+    fn refused(
+        &self,
+        refusal: Refusal,
+        samples: usize,
+        bytes: usize,
+        tensors: SmallVec<[Tensor; 2]>,
+    ) -> SubmitError {
         let names = self.signature().inputs.iter().map(|port| port.name.clone());
         let inputs: Inputs = names.zip(tensors).collect();
         let time = Duration::from_nanos;

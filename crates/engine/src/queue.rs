@@ -185,7 +185,7 @@ impl<T> Queue<T> {
         let Some(waiting) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
         let alone_at_most = took.saturating_mul(helpers as u64 + 1);
         if helpers == 0 || alone_at_most < predicted {
-            waiting.costs.record(samples, busy, alone_at_most);
+            waiting.costs.learn(samples, busy, alone_at_most);
         }
     }
 

@@ -31,6 +31,11 @@ mod primitives {
         thread.is_finished()
     }
 
+    /// Whether it is the calling thread.
+    pub(crate) fn is_current(thread: &JoinHandle<()>) -> bool {
+        thread.thread().id() == current().id()
+    }
+
     /// The core that the calling thread runs on, where the system tells.
     pub(crate) fn current_core() -> Option<usize> {
         #[cfg(target_os = "linux")]
@@ -62,6 +67,10 @@ mod primitives {
 
     pub(crate) fn is_finished(_: &JoinHandle<()>) -> bool {
         false
+    }
+
+    pub(crate) fn is_current(thread: &JoinHandle<()>) -> bool {
+        thread.thread().id() == loom::thread::current().id()
     }
 
     pub(crate) fn current_core() -> Option<usize> {

@@ -5,7 +5,8 @@
 //! than is left is not begun. Inputs are zeros: the time of a dense kernel does not depend on its values, and a device whose
 //! does learns from the requests.
 
-use std::sync::Barrier;
+use std::sync::{RwLock, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use paceline_device::{Batch, Part, Signature, View, ViewMut};
@@ -53,14 +54,16 @@ pub(crate) fn warm_up(
         }
         // The first one of a size grows arenas; and other work makes executions longer, nothing makes them shorter.
         let Some(mut least) = samples.execute(serving, first, size) else { return };
-        for _ in 0..REPEATS {
-            if start.elapsed() + least > budget {
-                break;
-            }
+        let mut executions = 1;
+        while executions <= REPEATS && start.elapsed() + least <= budget {
             let Some(took) = samples.execute(serving, first, size) else { return };
             least = least.min(took);
+            executions += 1;
         }
-        costs.record(size, busy + 1, nanos(least));
+        match executions {
+            1 => costs.learn(size, busy + 1, nanos(least)),
+            _ => costs.record(size, busy + 1, nanos(least)),
+        }
         measured += 1;
         progress(WarmUp { measured, sizes: total, elapsed: start.elapsed() });
     }
@@ -85,21 +88,39 @@ fn contended(
         if expected > nanos(budget) as f64 / CONTENDED_SIZES.len() as f64 {
             continue;
         }
-        let barrier = Barrier::new(lanes.len());
-        let measure = |lane: usize| {
+        if variant.signature.request_bytes(size) > MAX_BYTES {
+            continue;
+        }
+        // Each thread drops its end of the channel when it is ready, and begins when the gate opens. A barrier would wait for ever for a
+        // thread that the system did not start.
+        let (ready, all_ready) = mpsc::channel::<()>();
+        let gate = RwLock::new(());
+        let measure = |lane: usize, ready: mpsc::Sender<()>| {
             let mut samples = Samples::new(&variant.signature);
-            if samples.bytes(size) > MAX_BYTES {
-                return Vec::new();
-            }
             let first = samples.execute(serving, lane, size);
-            barrier.wait();
+            drop(ready);
+            drop(gate.read());
             let times = (0..REPEATS).map_while(|_| samples.execute(serving, lane, size)).collect();
             if first.is_some() { times } else { Vec::new() }
         };
-        let times: Vec<Duration> = std::thread::scope(|scope| {
-            let threads: Vec<_> = lanes.iter().map(|&lane| scope.spawn(move || measure(lane))).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        let (measure, closed) = (&measure, gate.write());
+        let times: Option<Vec<Duration>> = thread::scope(|scope| {
+            let spawn = |&lane: &usize| {
+                let ready = ready.clone();
+                thread::Builder::new().spawn_scoped(scope, move || measure(lane, ready)).ok()
+            };
+            let threads: Option<Vec<_>> = lanes.iter().map(spawn).collect();
+            drop(ready);
+            let _ = all_ready.recv();
+            drop(closed);
+            Some(threads?.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect())
         });
+        let Some(times) = times else {
+            return tracing::warn!(
+                model = &*serving.name,
+                "too few threads to measure lanes beside each other"
+            );
+        };
         times.into_iter().for_each(|took| costs.record(size, busy + lanes.len(), nanos(took)));
     }
 }

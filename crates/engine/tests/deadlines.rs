@@ -8,11 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{WIDTH, balance, check, engine, gated, in_time, input, occupy};
-use paceline_device::BatchSizes;
-use paceline_device::fake::{FakeProgram, Gate, Latency, rows};
+use paceline_device::fake::{FakeProgram, Gate, Latency, port, rows};
+use paceline_device::{BatchSizes, Signature};
 use paceline_engine::{
     Engine, ExecutionError, InferError, Late, LoadOptions, Model, Release, Request, SubmitError, Ticket,
 };
+use paceline_graph::DType;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -279,6 +280,17 @@ fn a_request_larger_than_the_queue_is_not_told_to_try_again() {
         assert_eq!(large.retry_after(), None);
         check(&model.submit([("x", input(1.0, 3))]).unwrap().wait().unwrap(), 1.0, 3);
     }
+}
+
+#[test]
+fn no_memory_is_taken_for_the_outputs_of_a_request_that_is_too_large() {
+    let outputs = vec![port("y", DType::F32, &[usize::MAX / 64])];
+    let signature = Signature { inputs: rows(WIDTH).inputs, outputs, batched: true };
+    let (_engine, model) = engine(1, &Arc::new(FakeProgram::new(signature)));
+    let large = model.submit(request(1.0)).unwrap_err();
+    assert!(matches!(large, SubmitError::TooLarge { samples: 1, limit: 0, .. }), "{large}");
+    assert_eq!(large.into_inputs(), given(1.0));
+    assert_eq!(model.statistics().refused.too_large, 1);
 }
 
 #[test]

@@ -5,13 +5,14 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Helped, WIDTH, input};
-use paceline_device::fake::{FakeProgram, Latency, Outcome, rows};
+use common::{Helped, WIDTH, eventually, in_time, input};
+use paceline_device::fake::{FakeProgram, Gate, Latency, Outcome, rows};
 use paceline_device::{BatchSizes, DeviceError, Program};
 use paceline_engine::{Engine, LoadOptions, Model, Request};
 
@@ -155,4 +156,47 @@ fn costs_measured_on_a_machine_that_had_other_work_are_put_right() {
         assert!(accepted > 500, "{accepted} of 1500, busy: {busy}");
         drop(running);
     }
+}
+
+/// Drains and drops an engine when it is woken, and says when that is done.
+struct Leaves {
+    engine: Mutex<Option<Engine>>,
+    is_done: AtomicBool,
+}
+
+impl Wake for Leaves {
+    fn wake(self: Arc<Self>) {
+        let engine = self.engine.lock().unwrap().take();
+        engine.iter().for_each(Engine::drain);
+        drop(engine);
+        self.is_done.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_waker_that_the_last_lane_calls_when_it_is_retired_may_drain_and_drop_the_engine() {
+    in_time(|| {
+        let (engine, gate) = (unmeasured(1), Gate::new());
+        let held = gate.clone();
+        let program = FakeProgram::new(rows(WIDTH)).batch_sizes(BatchSizes::UpTo(1));
+        let program = program
+            .script(move |_| {
+                held.wait_for(usize::MAX);
+                Outcome::Lose("scripted".into())
+            })
+            .on_open(|number| if number == 0 { Ok(()) } else { Err(DeviceError::OutOfMemory { bytes: 1 }) });
+        let program = Arc::new(program);
+        let model = engine.load("mortal", Arc::clone(&program) as _).unwrap();
+        let running = model.submit(one()).unwrap();
+        eventually(|| program.executed() == 1);
+        let mut waiting = model.submit(one()).unwrap();
+        let leaves = Arc::new(Leaves { engine: Mutex::new(Some(engine)), is_done: AtomicBool::new(false) });
+        let waker = Waker::from(Arc::clone(&leaves));
+        let polled = Future::poll(std::pin::Pin::new(&mut waiting), &mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        drop(model);
+        gate.open();
+        eventually(|| leaves.is_done.load(Ordering::Relaxed));
+        assert!(running.wait().is_err() && waiting.wait().is_err());
+    });
 }

@@ -93,6 +93,32 @@ fn a_bucket_costs_the_same_however_full() {
 }
 
 #[test]
+fn buckets_that_no_batch_needs_are_not_told_apart() {
+    for (max, expected) in [(1, &[1][..]), (8, &[1, 8]), (9, &[1, 8, 32]), (32, &[1, 8, 32])] {
+        let table = CostTable::new(&BatchSizes::Buckets(vec![1, 8, 32]), max, 1);
+        assert_eq!(table.sizes(), expected, "at most {max}");
+    }
+}
+
+#[test]
+fn one_odd_first_time_of_a_size_is_not_believed_and_two_are() {
+    let us = 1000;
+    let buckets = |times: &[(usize, Nanos)]| {
+        let mut table = CostTable::new(&BatchSizes::Buckets(vec![1, 8, 32]), 32, 1);
+        times.iter().for_each(|&(samples, time)| table.learn(samples, 1, time * us));
+        table
+    };
+    let known = [(1, 100), (8, 200)];
+    let with = |more: &[(usize, Nanos)]| mean_us(&buckets(&[&known, more].concat()), 32, 1);
+    assert_eq!(with(&[]), Some(800.0), "it grows with the samples as long as nothing better is known");
+    assert_eq!(with(&[(32, 500_000)]), Some(800.0), "a bucket that was prepared only then, say");
+    assert_eq!(with(&[(32, 500_000), (32, 400)]), Some(400.0));
+    assert_eq!(with(&[(32, 500_000), (32, 500_000)]), Some(500_000.0));
+    assert_eq!(with(&[(32, 2_000)]), Some(2_000.0), "what is not odd is believed");
+    assert_eq!(mean_us(&buckets(&[(8, 500_000)]), 8, 1), Some(500_000.0), "nothing is odd beside nothing");
+}
+
+#[test]
 fn only_sizes_that_pay_are_on_the_frontier() {
     let table =
         table(8, 1, &[(1, 100), (2, 110), (3, 900), (4, 400), (5, 410), (6, 650), (7, 660), (8, 600)]);

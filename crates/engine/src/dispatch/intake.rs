@@ -86,7 +86,16 @@ impl Dispatch {
         Some((lane, Assignment { serving, line, samples, release, busy, predicted, helpers }))
     }
 
-    /// Accepts the parts of one request, all or none; where they wait.
+    /// How many samples may ever wait, for a request that alone has more, or more bytes.
+    pub(crate) fn too_large(&self, samples: usize, bytes: usize) -> Option<usize> {
+        if samples <= self.bounds.samples && bytes <= self.bounds.bytes {
+            return None;
+        }
+        let by_bytes = self.bounds.bytes / (bytes / samples.max(1)).max(1);
+        Some(self.bounds.samples.min(by_bytes))
+    }
+
+    /// Accepts the parts of one request that is not [too large](Self::too_large), all or none; where they wait.
     pub(crate) fn submit(
         &self,
         loaded: &Loaded,
@@ -94,10 +103,6 @@ impl Dispatch {
         parts: SmallVec<[Part; 1]>,
         request: &Arrival,
     ) -> Result<Place, Refusal> {
-        if request.samples > self.bounds.samples || request.bytes > self.bounds.bytes {
-            let by_bytes = self.bounds.bytes / (request.bytes / request.samples.max(1)).max(1);
-            return Err(Refusal::TooLarge { limit: self.bounds.samples.min(by_bytes) });
-        }
         let mut woken: SmallVec<[Thread; 2]> = SmallVec::new();
         let mut state = lock(&self.state);
         if state.phase != Phase::Open {

@@ -15,30 +15,37 @@ impl Dispatch {
         (0..state.posts.len()).filter(|&lane| !state.posts[lane].retired).collect()
     }
 
-    /// Removes a lane for ever; one that failed is missed, one that was not wanted any more is not. When it was the last, whatever
-    /// waits comes back, to be answered with an error.
-    pub(crate) fn retire(&self, lane: Lane) -> Vec<Part> {
-        self.end(&lane);
+    /// Takes a lane that failed out of service; it is missed. When it was the last, whatever waits comes back, to be answered with an
+    /// error before the lane is [retired](Self::retire).
+    pub(crate) fn give_up(&self, lane: &Lane) -> Vec<Part> {
+        self.end(lane);
         let mut state = lock(&self.state);
-        let post = &mut state.posts[lane.index()];
-        let (thread, was_counted) = (post.thread.take(), !post.retiring);
-        *post = Post { retired: true, generation: post.generation, ..Post::default() };
-        state.alive -= usize::from(was_counted);
-        let woken = self.rouse(&mut state);
+        let woken = self.leave(&mut state, lane);
         let orphans = if state.alive == 0 { state.queue.take_all() } else { Vec::new() };
-        state.orphans += orphans.len();
         let gone: Vec<_> = (0..state.serving.len()).filter_map(|line| state.collect(line)).collect();
         drop(state);
         drop(gone);
-        self.settled.notify_all();
-        thread.iter().chain(&woken).for_each(Thread::unpark);
+        woken.iter().for_each(Thread::unpark);
         orphans
     }
 
-    /// So many of the parts that came back from [`retire`](Self::retire) were answered.
-    pub(crate) fn answered_orphans(&self, parts: usize) {
-        lock(&self.state).orphans -= parts;
+    /// Counts a lane no more. Until it is retired it still has its index. The thread to be woken.
+    pub(super) fn leave(&self, state: &mut State, lane: &Lane) -> Option<Thread> {
+        state.alive -= 1;
+        let post = &mut state.posts[lane.index()];
+        (post.retiring, post.latest, post.until) = (true, 0, 0);
+        self.rouse(state)
+    }
+
+    /// Removes a lane that is not counted any more, for ever: its index is free, and its thread ends.
+    pub(crate) fn retire(&self, lane: Lane) {
+        let mut state = lock(&self.state);
+        let post = &mut state.posts[lane.index()];
+        let thread = post.thread.take();
+        *post = Post { retired: true, generation: post.generation, ..Post::default() };
+        drop(state);
         self.settled.notify_all();
+        thread.iter().for_each(Thread::unpark);
     }
 
     /// How many lanes there shall be. Superfluous ones are retired as they become free; the indices of new ones are returned, each with its

@@ -56,6 +56,7 @@ impl Dispatch {
 impl State {
     /// Whether everything accepted is answered.
     fn is_settled(&self) -> bool {
-        self.queue.is_empty() && self.idle.len() == self.alive && self.orphans == 0
+        let leaves = self.posts.iter().any(|post| post.retiring);
+        self.queue.is_empty() && self.idle.len() == self.alive && !leaves
     }
 }

@@ -30,8 +30,6 @@ pub(super) struct State {
     pub(super) series: Series,
     /// When a request last found no lane idle; 0 as long as none has.
     pub(super) contended: Nanos,
-    /// Parts taken out of the queue because no lane was left, and not answered yet.
-    pub(super) orphans: usize,
     pub(super) phase: Phase,
 }
 
@@ -53,7 +51,7 @@ pub(super) struct Post {
     pub(super) helps: bool,
     /// The caller that [stole](Dispatch::steal) the lane, as long as it has it.
     pub(super) guest: Option<Thread>,
-    /// The lane is not counted any more, and closes its sessions.
+    /// The lane is not counted any more. It answers what nobody is left to execute, and closes its sessions.
     pub(super) retiring: bool,
     pub(super) retired: bool,
     /// How often the index was used before: the thread of a retired lane does not mistake its successor's call for its own.

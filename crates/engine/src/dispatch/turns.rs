@@ -72,11 +72,8 @@ impl Dispatch {
         state.record(done);
         state.posts[lane.index()].helps = false;
         if state.alive > state.wanted {
-            // Counted at once, so that of lanes that become free together not one too many goes.
-            state.alive -= 1;
-            let post = &mut state.posts[lane.index()];
-            (post.retiring, post.latest, post.until) = (true, 0, 0);
-            let woken = self.rouse(&mut state);
+            // At once, so that of lanes that become free together not one too many goes.
+            let woken = self.leave(&mut state, &lane);
             drop(state);
             woken.iter().for_each(Thread::unpark);
             return Next::Retire(lane);

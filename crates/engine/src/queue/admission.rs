@@ -72,7 +72,7 @@ impl<T> Queue<T> {
             };
             let alone = time(request.samples, load.busy + 1);
             let company = load.share().min(waiting.samples + request.samples).max(request.samples);
-            let predicted = wait + if at_once { alone } else { time(company, load.lanes) };
+            let predicted = wait.saturating_add(if at_once { alone } else { time(company, load.lanes) });
             let left = request.deadline.saturating_sub(request.now);
             if predicted > left || left == 0 {
                 if left > 0 && alone > left && self.is_probe(line) {

@@ -65,9 +65,10 @@ impl<const BUCKETS: usize> Recorder<BUCKETS> {
     }
 
     pub(super) fn record(&self, value: u64) {
+        // First, so that a snapshot does not count a value that is above the largest.
+        self.max.raise(value);
         self.counts[index(value).min(BUCKETS - 1)].add(1);
         self.sum.add(value);
-        self.max.raise(value);
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a lane counts, only the holder of that lane writes; what any thread counts, it adds to with one locked instruction. A
 //! snapshot reads it all without a lock. A lane's counters come into being with its first execution.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,9 @@ type Sizes = Recorder<{ buckets_below(20) }>;
 struct Shared(AtomicU64);
 
 impl Shared {
+    /// Whoever sees it sees what was counted before; pairs with the fence in `Counters::snapshot`.
     fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Release);
     }
 
     fn get(&self) -> u64 {
@@ -155,7 +156,6 @@ impl Counters {
         let shed = |reason: Shed| self.shed[reason as usize].get();
         let mut all = ModelStatistics {
             name: name.to_string(),
-            accepted: self.accepted.get(),
             cancelled: self.cancelled.get(),
             expired: shed(Shed::Expired),
             refused: Refusals {
@@ -186,6 +186,9 @@ impl Counters {
             total.add(&cells.total_time);
             sizes.add(&cells.batch_sizes);
         }
+        // After what became of the requests: no more of them came to an end than were accepted.
+        fence(Ordering::Acquire); // pairs with `answered` and `add_one`
+        all.accepted = self.accepted.get();
         all.released = Releases(released);
         [all.queue_time, all.execute_time, all.total_time] =
             [queue, execute, total].map(|t| Distribution::new(&t));
@@ -237,6 +240,7 @@ impl LaneCounters<'_> {
 
     /// A request was answered so long after it was accepted.
     pub(crate) fn answered(&self, ok: bool, total: Duration) {
+        fence(Ordering::Release); // whoever sees it sees that it was accepted: pairs with the fence in `Counters::snapshot`
         if ok {
             self.cells.completed.add(1)
         } else {

@@ -20,7 +20,7 @@ pub(crate) use reasons::Shed;
 pub use reasons::{Refusals, Release, Releases};
 
 /// A snapshot of one model. Counters are read one after the other, so under load they may disagree by the requests that moved
-/// meanwhile; when the engine is idle, `accepted == completed + failed + cancelled + expired`.
+/// meanwhile, but `completed + failed + cancelled + expired` is never more than `accepted`; when the engine is idle, it is as many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelStatistics {

@@ -141,3 +141,22 @@ fn holders_of_a_lane_lose_no_count_and_snapshots_only_grow() {
     assert_eq!(got.batch_sizes.iter().map(|(_, count)| count).sum::<u64>(), all);
     assert_eq!(times.snapshot().iter().map(|lane| lane.busy).sum::<Duration>(), Duration::from_micros(all));
 }
+
+#[test]
+fn no_snapshot_has_more_requests_ended_than_accepted() {
+    let (counters, _) = counters(16);
+    (0..16).for_each(|lane| counters.lane(lane).waited(Duration::ZERO));
+    let done = AtomicBool::new(false);
+    let got: Vec<ModelStatistics> = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                counters.accepted();
+                counters.lane(15).answered(true, Duration::from_nanos(1));
+            }
+        });
+        let got = (0..100).map(|_| counters.snapshot("m")).collect();
+        done.store(true, Ordering::Relaxed);
+        got
+    });
+    assert!(got.iter().any(|got| got.completed > 0) && got.iter().all(|got| got.completed <= got.accepted));
+}
