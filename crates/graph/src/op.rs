@@ -101,7 +101,20 @@ impl Op {
     /// The outputs, computed slowly and obviously, accumulating in f64. `inputs` must have passed [`Op::infer`];
     /// `outputs` are the shapes it gave, with the batch resolved.
     pub fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
-        self.operator().evaluate(inputs, outputs)
+        self.without_elements(inputs, outputs).unwrap_or_else(|| self.operator().evaluate(inputs, outputs))
+    }
+
+    /// The outputs where none of them has an element. Nothing is computed then, as the axes beside one of length 0 may have any length.
+    fn without_elements(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Option<Vec<Tensor>> {
+        if !outputs.iter().all(|shape| shape.contains(&0)) {
+            return None;
+        }
+        let ty = |tensor: &Tensor| ValueType::new(tensor.dtype(), tensor.shape());
+        let types: Vec<Option<ValueType>> = inputs.iter().map(|tensor| tensor.map(ty)).collect();
+        let types: Vec<Option<&ValueType>> = types.iter().map(Option::as_ref).collect();
+        // A rule that knows the batch only by its symbol may refuse its number; the operator is evaluated then.
+        let dtypes = self.infer(&types).ok()?.into_iter().map(|ty| ty.dtype);
+        dtypes.zip(outputs).map(|(dtype, shape)| Tensor::zeros(dtype, &shape[..]).ok()).collect()
     }
 }
 

@@ -131,31 +131,33 @@ impl Operator for Conv {
 
     fn evaluate(&self, inputs: &[Option<&Tensor>], outputs: &[Vec<usize>]) -> Vec<Tensor> {
         let (x_shape, weight_shape) = (tensor(inputs, 0).shape(), tensor(inputs, 1).shape());
-        let [samples, out, counts @ ..] = &outputs[0][..] else {
-            unreachable!("the shape rule gives three axes")
-        };
+        let [_, out, counts @ ..] = &outputs[0][..] else { unreachable!("the shape rule gives three axes") };
         let [_, inner, kernel @ ..] = weight_shape else { unreachable!("the shape rule checks weight") };
         let windows = Windows::new(kernel, &self.stride, &self.padding, &self.dilation).expect("as in infer");
-        let windows = covered(&windows, &x_shape[2..], counts);
-        let (length, taps) = (elements(&x_shape[2..]), elements(kernel));
-        // For each element of the output its channel, and the places in x and in the weight of what is multiplied.
-        let terms = (0..samples * out).flat_map(|plane| {
+        let (length, taps, places) = (elements(&x_shape[2..]), elements(kernel), elements(counts));
+        // The channel of an element of the output, and the places in x and in the weight of what is multiplied for it.
+        let terms = |at: usize| {
+            let (plane, place) = (at / places, at % places);
             let m = plane % out;
+            // Without channels a window may cover any number of elements.
+            if *inner == 0 {
+                return (m, Vec::new());
+            }
+            let window = covered(&windows, &x_shape[2..], counts, place);
             let first = plane / out * x_shape[1] + m / (out / self.groups) * inner;
-            windows.iter().map(move |window| {
-                let terms = (0..*inner).flat_map(move |c| {
-                    let (x, weight) = ((first + c) * length, (m * inner + c) * taps);
-                    window.iter().map(move |&(tap, i)| (x + i, weight + tap))
-                });
-                (m, terms)
-            })
-        });
+            let channel = |c| {
+                let (x, weight) = ((first + c) * length, (m * inner + c) * taps);
+                window.iter().map(move |&(tap, i)| (x + i, weight + tap))
+            };
+            (m, (0..*inner).flat_map(channel).collect())
+        };
         let x = tensor(inputs, 0);
         vec![if x.dtype() == DType::F32 {
             let (x, weight) = (reals(x), reals(tensor(inputs, 1)));
             let (bias, residual) = (optional_f32s(inputs, 2), optional_f32s(inputs, 3));
-            let values = terms.enumerate().map(|(at, (m, terms))| {
-                let product = sum(terms.map(|(i, j)| x[i] * weight[j]));
+            let values = (0..elements(&outputs[0])).map(|at| {
+                let (m, terms) = terms(at);
+                let product = sum(terms.into_iter().map(|(i, j)| x[i] * weight[j]));
                 let bias = bias.map_or(0.0, |bias| f64::from(bias[m]));
                 let residual = residual.map_or(0.0, |residual| f64::from(residual[at]));
                 activate(self.activation, product + bias + residual)
@@ -164,8 +166,10 @@ impl Operator for Conv {
         } else {
             let (dtype, x, weight) = (x.dtype(), integers(x), integers(tensor(inputs, 1)));
             let (bias, residual) = (optional(inputs, 2).map(integers), optional(inputs, 3).map(integers));
-            let values = terms.enumerate().map(|(at, (m, terms))| {
-                let product = terms.fold(0i128, |sum, (i, j)| sum.wrapping_add(x[i].wrapping_mul(weight[j])));
+            let values = (0..elements(&outputs[0])).map(|at| {
+                let (m, terms) = terms(at);
+                let add = |sum: i128, (i, j): (usize, usize)| sum.wrapping_add(x[i].wrapping_mul(weight[j]));
+                let product = terms.into_iter().fold(0, add);
                 let bias = bias.as_ref().map_or(0, |bias| bias[m]);
                 product.wrapping_add(bias + residual.as_ref().map_or(0, |residual| residual[at]))
             });
@@ -248,25 +252,27 @@ impl Operator for ConvTranspose {
             unreachable!("the shape rule gives three axes")
         };
         let (x, weight, bias) = (f32s(inputs, 0), f32s(inputs, 1), optional_f32s(inputs, 2));
-        let windows = covered(&self.windows(kernel).expect("as in infer"), out_lengths, lengths);
+        let windows = self.windows(kernel).expect("as in infer");
         let (length, out_length, taps) = (elements(lengths), elements(out_lengths), elements(kernel));
         let inner = channels / self.groups;
-        let mut values = Vec::new();
-        for n in 0..*samples {
-            for m in 0..*out {
-                let mut plane = vec![bias.map_or(0.0, |bias| f64::from(bias[m])); out_length];
-                let group = m / each;
-                for c in group * inner..(group + 1) * inner {
-                    for (i, window) in windows.iter().enumerate() {
-                        let x = f64::from(x[(n * channels + c) * length + i]);
-                        for &(tap, o) in window {
-                            plane[o] += x * f64::from(weight[(c * each + m % each) * taps + tap]);
-                        }
+        let mut values: Vec<f64> = (0..samples * out * out_length)
+            .map(|at| bias.map_or(0.0, |bias| f64::from(bias[at / out_length % out])))
+            .collect();
+        // Without channels there may be any number of places.
+        for i in 0..if inner == 0 { 0 } else { length } {
+            let window = covered(&windows, out_lengths, lengths, i);
+            for plane in 0..samples * out {
+                let (n, m) = (plane / out, plane % out);
+                for c in m / each * inner..(m / each + 1) * inner {
+                    let x = f64::from(x[(n * channels + c) * length + i]);
+                    for &(tap, o) in &window {
+                        values[plane * out_length + o] +=
+                            x * f64::from(weight[(c * each + m % each) * taps + tap]);
                     }
                 }
-                values.extend(plane.into_iter().map(|v| activate(self.activation, v)));
             }
         }
+        let values = values.into_iter().map(|value| activate(self.activation, value));
         vec![rounded(&outputs[0], values)]
     }
 }

@@ -87,20 +87,20 @@ fn pooled(windows: &[Windows], arguments: &Arguments<'_, 1>) -> Result<Vec<Dim>,
 
 /// Each element of the output, as `pool` computes it from the window's index, the offset of its plane, and the elements in the
 /// plane that it covers, those in the padding left out.
-fn pool<T>(
+fn pool<T: Copy>(
     windows: &[Windows],
     x_shape: &[usize],
     shape: &[usize],
     pool: impl Fn(usize, usize, &[(usize, usize)]) -> T,
 ) -> Vec<T> {
-    let lengths = &x_shape[2..];
-    let (windows, length) = (covered(windows, lengths, &shape[2..]), elements(lengths));
-    let pool = &pool;
-    (0..elements(&shape[..2]))
-        .flat_map(|plane| {
-            windows.iter().enumerate().map(move |(window, taps)| pool(window, plane * length, taps))
-        })
-        .collect()
+    let (lengths, counts) = (&x_shape[2..], &shape[2..]);
+    let (planes, length, places) = (elements(&shape[..2]), elements(lengths), elements(counts));
+    let mut of_places = Vec::with_capacity(planes * places);
+    for place in 0..places {
+        let taps = covered(windows, lengths, counts, place);
+        of_places.extend((0..planes).map(|plane| pool(place, plane * length, &taps)));
+    }
+    (0..planes * places).map(|at| of_places[at % places * planes + at / places]).collect()
 }
 
 macro_rules! windows {

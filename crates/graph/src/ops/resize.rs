@@ -186,6 +186,10 @@ impl Operator for Resize {
             if !(axis.scale.is_finite() && axis.scale > 0.0) || *length == 0 {
                 return problem("finite scales above 0 of axes with elements");
             }
+            // A widened window has some 1 / scale elements, of which no more than the axis has matter.
+            if self.antialias && axis.scale * (*length as f64) < 0.5 {
+                return problem("scales that leave half an element of an axis, where its window is widened");
+            }
             *length = axis.length;
         }
         match self.coordinates {

@@ -1,6 +1,7 @@
 //! Windows that slide over the spatial axes of `[N, C, length...]`, for convolution and pooling.
 
 use super::check::{Arguments, fixed};
+use super::index::elements;
 use crate::{Dim, Problem};
 
 /// The windows along one axis.
@@ -70,13 +71,15 @@ impl Windows {
     /// How many taps of a window do not lie beyond the padded end of an axis of this length.
     pub fn taps(&self, window: usize, length: usize) -> usize {
         let padded = length + self.padding.0 + self.padding.1;
-        (0..self.kernel).filter(|tap| window * self.stride + tap * self.dilation < padded).count()
+        padded.saturating_sub(window * self.stride).div_ceil(self.dilation).min(self.kernel)
     }
 
-    /// The element that a tap of a window falls on, in an axis of this length; `None` in the padding.
-    fn element(&self, window: usize, tap: usize, length: usize) -> Option<usize> {
-        let padded = window * self.stride + tap * self.dilation;
-        padded.checked_sub(self.padding.0).filter(|&element| element < length)
+    /// The taps of a window that fall on elements of an axis of this length, each with the element.
+    fn inside(&self, window: usize, length: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+        let (first, before, dilation) = (window * self.stride, self.padding.0, self.dilation);
+        let begin = before.saturating_sub(first).div_ceil(dilation);
+        let end = (length + before).saturating_sub(first).div_ceil(dilation).min(self.kernel);
+        (begin..end).map(move |tap| (tap, first + tap * dilation - before))
     }
 }
 
@@ -120,22 +123,23 @@ pub(super) fn counts<const R: usize, const O: usize>(
     })
 }
 
-/// What each of the first `counts` windows, in row-major order, covers: pairs of a tap and the element it falls on, both
-/// flattened in row-major order. Taps in the padding are left out.
-pub(super) fn covered(windows: &[Windows], lengths: &[usize], counts: &[usize]) -> Vec<Vec<(usize, usize)>> {
-    let axes = windows.iter().zip(lengths).zip(counts);
-    axes.fold(vec![vec![(0, 0)]], |outer, ((axis, &length), &count)| {
-        let along = |window: usize| {
-            (0..axis.kernel).filter_map(move |tap| Some((tap, axis.element(window, tap, length)?)))
+/// What window number `index` of `counts` along each axis, in row-major order, covers: pairs of a tap and the element it falls on,
+/// both flattened in row-major order. Taps in the padding are left out.
+pub(super) fn covered(
+    windows: &[Windows],
+    lengths: &[usize],
+    counts: &[usize],
+    index: usize,
+) -> Vec<(usize, usize)> {
+    let axes = windows.iter().zip(lengths).enumerate();
+    axes.fold(vec![(0, 0)], |outer, (axis, (windows, &length))| {
+        let window = index / elements(&counts[axis + 1..]) % counts[axis];
+        let along = windows.inside(window, length);
+        let join = |(outer_tap, outer_element)| {
+            let pair =
+                move |(tap, element)| (outer_tap * windows.kernel + tap, outer_element * length + element);
+            along.clone().map(pair)
         };
-        let joined = |outer: &[(usize, usize)], window: usize| {
-            let pairs = outer.iter().flat_map(|&(outer_tap, outer_element)| {
-                along(window).map(move |(tap, element)| {
-                    (outer_tap * axis.kernel + tap, outer_element * length + element)
-                })
-            });
-            pairs.collect::<Vec<_>>()
-        };
-        outer.iter().flat_map(|outer| (0..count).map(move |window| joined(outer, window))).collect()
+        outer.into_iter().flat_map(join).collect()
     })
 }

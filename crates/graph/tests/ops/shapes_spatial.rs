@@ -1,6 +1,9 @@
 //! Shape rules of convolution and pooling.
 
-use paceline_graph::{AveragePool, Conv, ConvTranspose, GlobalAveragePool, MaxPool, Op};
+use paceline_graph::{
+    AveragePool, Conv, ConvTranspose, Coordinates, GlobalAveragePool, MaxPool, Op, Resize, ResizeAxis,
+    ResizeMode,
+};
 
 use crate::notation::check_shapes;
 
@@ -163,5 +166,22 @@ fn pools() {
         (global(), "f32[2, N, 4]", Err("only axis 0 may be the batch")),
         (global(), "f32[2, 4, N]", Err("only axis 0 may be the batch")),
         (global(), "i64[N, 4, 7]", Err("x of f32")),
+    ]);
+}
+
+#[test]
+fn resizes() {
+    let resize = |length, scale, antialias| {
+        let axes = vec![ResizeAxis { axis: 2, length, scale }];
+        let (mode, coordinates) = (ResizeMode::Linear, Coordinates::HalfPixel);
+        Op::Resize(Resize { axes, mode, coordinates, antialias, exclude_outside: false })
+    };
+    check_shapes(&[
+        (resize(2, 0.25, true), "f32[N, 4, 8]", Ok("f32[N, 4, 2]")),
+        (resize(1, 1e-300, false), "f32[N, 4, 8]", Ok("f32[N, 4, 1]")),
+        // The window would have 10^300 elements.
+        (resize(1, 1e-300, true), "f32[N, 4, 8]", Err("half an element of an axis")),
+        (resize(1, 0.0, false), "f32[N, 4, 8]", Err("finite scales above 0")),
+        (resize(1, 0.5, false), "f32[N, 4, 0]", Err("axes with elements")),
     ]);
 }

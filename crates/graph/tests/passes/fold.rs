@@ -1,7 +1,7 @@
 use paceline_graph::passes::{fold_batch_norm, fold_constants};
 use paceline_graph::testing::Pieces;
 use paceline_graph::{
-    Activation, BatchNorm, Conv, ConvTranspose, Linear, MaxPool, Op, Reduce, ReduceOp, Source, Split,
+    Activation, BatchNorm, Conv, ConvTranspose, Graph, Linear, MaxPool, Op, Reduce, ReduceOp, Source, Split,
     UnaryOp, Value,
 };
 
@@ -79,6 +79,18 @@ fn folded_constants_are_named_after_the_node_and_the_others_are_gone() {
     assert_eq!(constants, [&before.nodes()[0].name]);
 }
 
+/// An input times the sum of what is built of constants: one node where that folds.
+fn times_sum(build: impl FnOnce(&mut Pieces) -> Value) -> Graph {
+    let mut pieces = Pieces::new(7);
+    let p = &mut pieces;
+    let y = build(p);
+    let axes = (0..p.dims(y).len() as isize).collect();
+    let sum = p.node(Op::Reduce(Reduce { op: ReduceOp::Sum, axes, keep_dims: false }), &[y]);
+    let x = p.input(&[1]);
+    let product = p.mul(x, sum);
+    pieces.finish(&[product])
+}
+
 #[test]
 fn what_would_take_the_reference_too_long_is_left_to_the_device() {
     type Build = fn(&mut Pieces, usize) -> Value;
@@ -103,17 +115,47 @@ fn what_would_take_the_reference_too_long_is_left_to_the_device() {
     ];
     for (what, sizes, build) in cases {
         let nodes = sizes.map(|size| {
-            let mut pieces = Pieces::new(7);
-            let p = &mut pieces;
-            let y = build(p, size);
-            let axes = (0..p.dims(y).len() as isize).collect();
-            let sum = p.node(Op::Reduce(Reduce { op: ReduceOp::Sum, axes, keep_dims: false }), &[y]);
-            let x = p.input(&[1]);
-            let product = p.mul(x, sum);
-            let before = pieces.finish(&[product]);
+            let before = times_sum(|p| build(p, size));
             fold_constants(&before).expect("a valid graph").nodes().len()
         });
         assert_eq!(nodes, [1, 3], "{what}");
+    }
+}
+
+#[test]
+fn axes_beside_one_of_length_0_take_no_time_however_long_they_are() {
+    type Build = fn(&mut Pieces) -> Value;
+    const LONG: usize = 1 << 40;
+    let cases: [(&str, Build); 6] = [
+        ("a convolution of nothing", |p| {
+            let (x, weight) = (p.random(&[1, 0, LONG], 1.0), p.random(&[0, 0, 1], 1.0));
+            p.node(Op::Conv(Conv::new(1)), &[x, weight])
+        }),
+        ("a convolution of no channels", |p| {
+            let (x, weight) = (p.random(&[1, 0, LONG], 1.0), p.random(&[2, 0, LONG], 1.0));
+            p.node(Op::Conv(Conv::new(1)), &[x, weight])
+        }),
+        ("a transposed convolution of no channels", |p| {
+            let (x, weight) = (p.random(&[1, 0, LONG], 1.0), p.random(&[0, 2, 3], 1.0));
+            let conv = ConvTranspose { padding: vec![(LONG, 0)], ..ConvTranspose::new(1) };
+            p.node(Op::ConvTranspose(conv), &[x, weight])
+        }),
+        ("a pool of no channels", |p| {
+            let x = p.random(&[1, 0, LONG], 1.0);
+            p.node(Op::MaxPool(MaxPool::new(vec![LONG / 2])), &[x])
+        }),
+        ("a sum to nothing", |p| {
+            let x = p.random(&[0, LONG], 1.0);
+            p.node(Op::Reduce(Reduce { op: ReduceOp::Sum, axes: vec![1], keep_dims: false }), &[x])
+        }),
+        ("a sum of nothing", |p| {
+            let x = p.random(&[2, LONG, 0], 1.0);
+            p.node(Op::Reduce(Reduce { op: ReduceOp::Sum, axes: vec![1, 2], keep_dims: false }), &[x])
+        }),
+    ];
+    for (what, build) in cases {
+        let after = fold_constants(&times_sum(build)).expect("a valid graph");
+        assert_eq!(after.nodes().len(), 1, "{what}");
     }
 }
 
