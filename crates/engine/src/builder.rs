@@ -10,6 +10,7 @@ use crate::queue::Bounds;
 
 /// Makes an [`Engine`].
 #[derive(Clone, Debug, Default)]
+#[must_use = "nothing is made before `build`"]
 pub struct Builder {
     lanes: Option<usize>,
     helpers: Option<usize>,

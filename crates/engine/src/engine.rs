@@ -96,7 +96,7 @@ impl Engine {
 
     /// Has other programs serve the model of this name: the same inputs, outputs and shapes, at least as large batches. Requests
     /// accepted until then are executed by the old programs, later ones by the new; none is lost or refused. Handles to the
-    /// model stay valid.
+    /// model stay valid. All options are chosen anew: those of the old programs, the weight included, are not kept.
     pub fn replace(
         &self,
         name: &str,

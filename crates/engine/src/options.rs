@@ -9,6 +9,7 @@ use crate::decide::Late;
 
 /// How a model is served beside others. The default suits most.
 #[derive(Clone)]
+#[must_use = "choices count only where a model is loaded with them"]
 pub struct LoadOptions {
     pub(crate) weight: u32,
     pub(crate) late: Late,

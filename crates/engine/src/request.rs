@@ -13,6 +13,7 @@ pub type Inputs = Vec<(String, Tensor)>;
 /// Anything that yields names and tensors is a request: `model.infer([("x", x)])`. With a deadline or a priority:
 /// `Request::new([("x", x)]).timeout(Duration::from_millis(20)).priority(2)`.
 #[derive(Clone, Debug, Default)]
+#[must_use = "a request is answered only when a model gets it"]
 pub struct Request<'n> {
     pub(crate) inputs: SmallVec<[(&'n str, Tensor); 2]>,
     pub(crate) deadline: Option<Instant>,

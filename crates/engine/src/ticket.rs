@@ -51,6 +51,9 @@ impl Ticket {
 
     /// Blocks until the answer comes. If a lane was called for work and its thread is not there yet, the calling thread does it
     /// meanwhile.
+    ///
+    /// # Panics
+    /// When the ticket was polled until it was ready: its answer is taken. The same holds of the other methods that take the answer.
     pub fn wait(mut self) -> Answer {
         let answer = match self.pending() {
             Pending::Here(Here { job, dispatch, place }) => {

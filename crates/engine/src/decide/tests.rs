@@ -80,8 +80,9 @@ impl Owned {
             return 0;
         }
         let p99 = self.costs.predict(self.waiting(), load.busy).map_or(0.0, |cost| cost.p99_ns);
-        let first = self.entries[0].deadline;
-        let urgent = if first == NEVER { NEVER } else { first.saturating_sub(2 * p99 as Nanos) };
+        let earliest = self.entries.iter().map(|entry| entry.deadline).min().unwrap_or(NEVER);
+        let urgent =
+            if earliest == NEVER { NEVER } else { earliest.saturating_sub(2 * p99 as Nanos + ALARM_NS) };
         urgent.min(self.since + self.max_delay)
     }
 }
@@ -127,6 +128,21 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// A line of few requests that may wait for company, most of them a while yet.
+    fn patient_line()(
+        line in lines(true),
+        requests in 1usize..4,
+        waited in 0..50 * MS,
+        max_delay in 1..200 * MS,
+        later in 0..200 * MS,
+    ) -> Owned {
+        let entries = line.entries.iter().take(requests);
+        let entries = entries.map(|entry| Entry { deadline: entry.deadline.saturating_add(later), ..*entry });
+        Owned { since: NOW - waited, max_delay, entries: entries.collect(), ..line }
+    }
+}
+
 fn loads() -> impl Strategy<Value = Load> {
     (1usize..5, 0usize..100).prop_flat_map(|(lanes, running)| {
         (1..=lanes).prop_map(move |busy| Load { lanes, busy, waiting: 0, running })
@@ -137,7 +153,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn it_waits_exactly_while_nothing_is_ripe(lines in prop::collection::vec(lines(true), 0..4), load in loads()) {
+    fn it_waits_exactly_while_nothing_is_ripe(
+        lines in prop::collection::vec(prop_oneof![4 => patient_line(), 1 => lines(true)], 0..4),
+        load in loads(),
+    ) {
         let first = lines.iter().map(|line| line.ripe(load)).min();
         match run(&lines, load).0 {
             Decision::Idle => prop_assert!(lines.is_empty()),
