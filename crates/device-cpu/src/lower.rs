@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use paceline_device::{CompileError, UnsupportedNode};
-use paceline_graph::{DType, Graph, Node, Op, Source, Tensor, Value};
+use paceline_graph::{DType, Graph, Node, Op, Shape, Source, Tensor, Value};
 
 use crate::arena;
 use crate::kernels::set::KernelSet;
@@ -77,11 +77,14 @@ pub(crate) fn lower(
 }
 
 /// Refuses values that no arena can hold, before anything is computed from their sizes: what is left is small enough for
-/// strides, scratch and offsets not to overflow.
-pub(crate) fn check_sizes(graph: &Graph) -> Result<(), CompileError> {
+/// strides, scratch and offsets not to overflow, in a chunk of as many samples as there may be.
+pub(crate) fn check_sizes(graph: &Graph, max_batch: usize) -> Result<(), CompileError> {
     let computed = graph.values().iter().filter(|info| !matches!(info.source, Source::Constant(_)));
     let bytes = computed.map(|info| {
-        let elements = info.ty.shape.elements_per_sample().unwrap_or(usize::MAX);
+        let shape = &info.ty.shape;
+        // What has no elements has a shape nevertheless, of which a fallback makes a tensor.
+        let chunk = Shape::from(&shape.resolve(max_batch.min(CHUNK_BYTES))[..]);
+        let elements = chunk.elements_per_sample().and(shape.elements_per_sample()).unwrap_or(usize::MAX);
         elements.saturating_mul(info.ty.dtype.size_bytes())
     });
     match bytes.max() {

@@ -46,7 +46,7 @@ impl CpuProgram {
         let signature = Signature::of(graph);
         let max_batch = if signature.batched { options.max_batch } else { 1 };
         let graph = simplify(graph)?;
-        check_sizes(&graph)?;
+        check_sizes(&graph, max_batch)?;
         let ready = weights.prepare(&graph, kernels);
         let Lowered { plan, without_kernel } = lower(&graph, kernels, &ready, max_batch, device)?;
         Ok(CpuProgram {

@@ -7,7 +7,7 @@ use paceline_graph::testing::Pieces;
 use paceline_graph::{
     Activation, Attention, AveragePool, Binary, BinaryOp, Concat, Conv, DType, Data, Dim, Embedding, Expand,
     Graph, GroupNorm, LayerNorm, Linear, MatMul, MaxPool, Op, Pad, PadMode, Reduce, ReduceOp, Slice, Softmax,
-    Split, Tensor, Unary, UnaryOp, Value, reference,
+    Split, Tensor, TopK, Unary, UnaryOp, Value, reference,
 };
 
 const N: Dim = Dim::BATCH;
@@ -174,7 +174,7 @@ const EMPTY: &[(&str, Build)] = &[
         vec![norm, layer, s.node(Op::Softmax(Softmax { axis: 1 }), &[y])]
     }),
     ("an axis of 2^60 beside nothing", |s| {
-        let x = s.input(&[0, 1 << 60]);
+        let x = s.input(&[0, 1 << 50]);
         let soft = s.node(Op::Softmax(Softmax { axis: 1 }), &[x]);
         let sum = s.node(ADD, &[soft, x]);
         let turned = s.transpose(sum, &[0, 2, 1]);
@@ -306,6 +306,11 @@ fn sizes_beyond_memory_are_refused() {
         ("keys", |s| {
             let (q, k) = (s.input(&[1, 1]), s.input(&[usize::MAX / 4, 1]));
             vec![s.node(attention(1, false), &[q, k, k])]
+        }),
+        ("the axis beside one of length 0, of more than one sample", |s| {
+            let x = s.input(&[0, usize::MAX]);
+            let sorted = s.node_with(Op::TopK(TopK { axis: 1, k: 0, largest: true }), &[Some(x)]);
+            vec![sorted[0]]
         }),
     ];
     for (what, build) in cases {

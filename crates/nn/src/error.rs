@@ -62,7 +62,7 @@ pub enum StateDictError {
         problem: String,
     },
     /// Some tensors have an element type that has no counterpart here.
-    #[error("expected tensors of F32, F16, BF16, F64, I64 or BOOL, got {}", list(.tensors, |(name, dtype)| format!("'{}' of {dtype}", name.escape_debug())))]
+    #[error("expected tensors of F32, F16, BF16, F64, integers of at most 64 bits, or BOOL, got {}", list(.tensors, |(name, dtype)| format!("'{}' of {dtype}", name.escape_debug())))]
     UnsupportedDType {
         /// Name and element type of each.
         tensors: Vec<(String, String)>,

@@ -70,7 +70,7 @@ impl StateDict {
 
     /// Reads a safetensors file, such as `safetensors.torch.save_file(module.state_dict(), path)` writes.
     ///
-    /// F16, BF16 and F64 become f32; F32, I64 and BOOL stay as they are. Memory is taken only for what the file really
+    /// F16, BF16 and F64 become f32; F32, BOOL and integers, signed or not, of 8 to 64 bits stay as they are. Memory is taken only for what the file really
     /// holds, whatever its header says.
     pub fn from_safetensors(path: impl AsRef<Path>) -> Result<Self, StateDictError> {
         let path = path.as_ref();

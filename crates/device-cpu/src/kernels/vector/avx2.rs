@@ -19,7 +19,7 @@ unsafe fn first(n: usize) -> __m256i {
 }
 
 // SAFETY (all methods): the trait's promise that the machine has AVX2 and FMA; pointers as the trait says.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one argument, above, holds for every method")]
 impl Vector for Avx2 {
     const LANES: usize = 8;
     const PANEL_VECTORS: usize = 2;

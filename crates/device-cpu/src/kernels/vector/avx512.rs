@@ -30,7 +30,7 @@ unsafe fn with_sign(values: __m512, signs: __m512) -> __m512 {
 }
 
 // SAFETY (all methods): the trait's promise that the machine has AVX-512F; pointers as the trait says.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one argument, above, holds for every method")]
 impl Vector for Avx512 {
     const LANES: usize = 16;
     const PANEL_VECTORS: usize = 2;

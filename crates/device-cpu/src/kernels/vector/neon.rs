@@ -8,7 +8,7 @@ use std::arch::aarch64::*;
 pub(crate) struct Neon(float32x4_t);
 
 // SAFETY (all methods): the trait's promise that the machine has NEON; pointers as the trait says.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one argument, above, holds for every method")]
 impl Vector for Neon {
     const LANES: usize = 4;
     const PANEL_VECTORS: usize = 4;

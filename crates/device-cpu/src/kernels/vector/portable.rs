@@ -37,7 +37,7 @@ fn min(a: f32, b: f32) -> f32 {
 }
 
 // SAFETY (all methods): plain Rust runs anywhere; pointers as the trait says.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one argument, above, holds for every method")]
 impl Vector for Portable {
     const LANES: usize = 4;
     const PANEL_VECTORS: usize = 2;
