@@ -34,6 +34,8 @@ pub(crate) use curve::rate;
 const OUTLIER: f64 = 4.0;
 /// How many executions a cost that was measured before stands for: as many as a mean remembers.
 const ADOPTED: u32 = 32;
+/// A cost that was measured before counts as at most this, so that the sum of what waits is a number.
+const LONGEST: Duration = Duration::from_secs(3600);
 /// Executions after which the curve and its frontier are drawn anew.
 const REDRAWN_AFTER: u32 = 16;
 /// Busy lanes that are told apart; more count as this many.
@@ -160,7 +162,8 @@ impl CostTable {
                 continue;
             };
             let scale = self.scale(index, samples);
-            let (mean_ns, p99_ns) = (nanos(mean) as f64 * scale, nanos(p99.max(mean)) as f64 * scale);
+            let ns = |time: Duration| nanos(time.min(LONGEST)) as f64 * scale;
+            let (mean_ns, p99_ns) = (ns(mean), ns(p99.max(mean)));
             by_level[self.level_index(busy)].push((index, mean_ns, p99_ns));
         }
         for (level, cells) in by_level.iter().enumerate().filter(|(_, cells)| !cells.is_empty()) {

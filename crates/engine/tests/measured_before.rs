@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{WIDTH, check, input};
+use common::{WIDTH, check, engine, input};
 use paceline_device::BatchSizes;
 use paceline_device::fake::{FakeProgram, rows};
 use paceline_engine::{Engine, LoadOptions, MeasuredCost};
@@ -37,6 +37,22 @@ fn an_engine_starts_from_costs_measured_before_and_does_not_measure() {
         } else {
             assert!(model.predicted_cost(1, 1).is_some_and(|(mean, _)| mean < 4 * MS));
         }
+    }
+}
+
+#[test]
+fn a_bucket_that_is_prepared_by_its_first_request_is_not_thought_slow_for_it() {
+    let program = FakeProgram::new(rows(WIDTH)).batch_sizes(BatchSizes::Buckets(vec![1, 32]));
+    let program = program.script(|execution| {
+        std::thread::sleep(if execution.number == 1 { 300 * MS } else { MS });
+        Outcome::Compute
+    });
+    let (_engine, model) = engine(1, &Arc::new(program));
+    check(&model.infer([("x", input(1.0, 1))]).unwrap(), 1.0, 1);
+    for _ in 0..2 {
+        check(&model.infer([("x", input(1.0, 32))]).unwrap(), 1.0, 32);
+        let (mean, _) = model.predicted_cost(32, 1).unwrap();
+        assert!(mean < 200 * MS, "{mean:?}");
     }
 }
 

@@ -84,6 +84,14 @@ fn costs_measured_before_are_where_it_starts_from() {
 }
 
 #[test]
+fn no_cost_measured_before_is_longer_than_can_be_added_up() {
+    let mut table = CostTable::new(&BatchSizes::UpTo(1), 1, 1);
+    assert!(table.adopt(&[MeasuredCost { samples: 1, busy: 1, mean: Duration::MAX, p99: Duration::MAX }]));
+    let hour = Duration::from_secs(3600).as_nanos() as f64;
+    assert_eq!(table.predict(1, 1), Some(Cost { mean_ns: hour, p99_ns: hour }));
+}
+
+#[test]
 fn a_bucket_costs_the_same_however_full() {
     let mut table = CostTable::new(&BatchSizes::Buckets(vec![1, 8, 32]), 32, 1);
     table.record(5, 1, 700_000);
