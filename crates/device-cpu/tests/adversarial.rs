@@ -362,6 +362,30 @@ fn images_too_large_for_a_kernel_are_evaluated_without() {
 }
 
 #[test]
+fn pools_of_nearly_nothing_but_padding_are_evaluated_without_a_kernel() {
+    const HALF: usize = usize::MAX / 4;
+    for axes in [1, 2] {
+        let mut s = Pieces::new(7);
+        let x = s.input(&[2, 3, 5][..1 + axes]);
+        let kernel = vec![2 * HALF; axes];
+        let (stride, padding) = (vec![1 << 60; axes], vec![(HALF, HALF); axes]);
+        let mean = AveragePool {
+            stride: stride.clone(),
+            padding: padding.clone(),
+            ..AveragePool::new(kernel.clone())
+        };
+        let others = AveragePool { count_include_pad: false, ..mean.clone() };
+        let max = MaxPool { stride, padding, ..MaxPool::new(kernel) };
+        let pools = [Op::AveragePool(mean), Op::AveragePool(others), Op::MaxPool(max)];
+        let outputs: Vec<Value> = pools.into_iter().map(|pool| s.node(pool, &[x])).collect();
+        let graph = s.finish(&outputs);
+        check("a pool of padding", &graph);
+        let program = CpuDevice::new().compile(&graph, &CompileOptions::default()).unwrap();
+        assert_eq!(program.without_kernel().len(), 3, "{:?}", program.without_kernel());
+    }
+}
+
+#[test]
 fn deep_graphs_and_many_axes_compile() {
     let mut s = Pieces::new(7);
     let mut y = s.input(&[3]);

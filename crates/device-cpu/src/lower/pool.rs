@@ -12,13 +12,16 @@ use crate::operand::Operand;
 /// Operations a tap, in units of a multiply-add: windows apart from each other are gathered.
 const TAP_OPERATIONS: f64 = 4.0;
 
+/// The most taps along an axis of which more than half lie in the padding: kernels look at each.
+const MOST_TAPS: usize = 1 << 10;
+
 impl Lowering<'_> {
     pub fn max_pool(&mut self, node: &Node, op: &MaxPool) -> Result<(), Unsupported> {
         self.only_f32(node, 0)?;
         if op.kernel.len() > 2 || op.indices {
             return Err("pooling over three axes, or with indices, has no kernel here".into());
         }
-        let (x, y) = self.pooled(node);
+        let (x, y) = self.pooled(node, &op.kernel)?;
         let axes = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
         let pool = Pool::new(&x, &y, axes);
         let step = rows_step(x.slot, y.slot, pool.divided(self), move |frame, x, y, some| {
@@ -40,7 +43,7 @@ impl Lowering<'_> {
         if op.kernel.len() > 2 || (op.ceil && op.count_include_pad) {
             return Err("pooling over three axes, or over the padded end, has no kernel here".into());
         }
-        let (x, y) = self.pooled(node);
+        let (x, y) = self.pooled(node, &op.kernel)?;
         let axes = plane(&x, &y, &op.kernel, &op.stride, &op.padding, &op.dilation);
         let count_include_pad = op.count_include_pad;
         let pool = Pool::new(&x, &y, axes);
@@ -69,10 +72,15 @@ impl Lowering<'_> {
     }
 
     /// The operands of a pool, in one order.
-    fn pooled(&mut self, node: &Node) -> (Operand, Operand) {
+    fn pooled(&mut self, node: &Node, kernel: &[usize]) -> Result<(Operand, Operand), Unsupported> {
         let x = self.input(node, 0);
+        for (&taps, &length) in kernel.iter().zip(&x.shape[2..]) {
+            if taps > MOST_TAPS.max(length.saturating_mul(2)) {
+                return Err(format!("a window of {taps} over an axis of {length} has no kernel here"));
+            }
+        }
         let y = self.destination_like(node.outputs[0], &x);
-        (self.ordered_as(x, &y), y)
+        Ok((self.ordered_as(x, &y), y))
     }
 }
 
@@ -94,7 +102,7 @@ impl Pool {
     fn divided(&self, lowering: &Lowering<'_>) -> Rows {
         let Pool { planes, images, channels, rows, columns } = self;
         let windows = rows.output * columns.output;
-        let taps = (windows * rows.kernel * columns.kernel) as f64;
+        let taps = windows as f64 * rows.kernel as f64 * columns.kernel as f64;
         let floats = rows.input * columns.input + windows;
         if *planes {
             return lowering.rows(images * channels, taps * TAP_OPERATIONS, floats);

@@ -146,10 +146,11 @@ impl AveragePool {
     }
 
     /// The number of taps that the mean of each window is over, where padding counts.
-    fn divisors(&self, lengths: &[usize], counts: &[usize]) -> Vec<usize> {
+    fn divisors(&self, lengths: &[usize], counts: &[usize]) -> Vec<f64> {
         let windows = self.windows().expect("as in infer");
-        windows.iter().zip(lengths).zip(counts).fold(vec![1], |outer, ((windows, &length), &count)| {
-            let along = |outer: usize| (0..count).map(move |window| outer * windows.taps(window, length));
+        windows.iter().zip(lengths).zip(counts).fold(vec![1.0], |outer, ((windows, &length), &count)| {
+            let along =
+                |outer: f64| (0..count).map(move |window| outer * windows.taps(window, length) as f64);
             outer.into_iter().flat_map(along).collect()
         })
     }
@@ -213,8 +214,8 @@ impl Operator for AveragePool {
         let divisors = self.divisors(&x.shape()[2..], &shape[2..]);
         let elements = f32s(inputs, 0);
         let mean = |window: usize, plane: usize, taps: &[(usize, usize)]| {
-            let divisor = if self.count_include_pad { divisors[window] } else { taps.len() };
-            sum(taps.iter().map(|&(_, i)| f64::from(elements[plane + i]))) / divisor as f64
+            let divisor = if self.count_include_pad { divisors[window] } else { taps.len() as f64 };
+            sum(taps.iter().map(|&(_, i)| f64::from(elements[plane + i]))) / divisor
         };
         vec![rounded(shape, pool(&windows, x.shape(), shape, mean))]
     }

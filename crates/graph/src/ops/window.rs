@@ -124,7 +124,7 @@ pub(super) fn counts<const R: usize, const O: usize>(
 }
 
 /// What window number `index` of `counts` along each axis, in row-major order, covers: pairs of a tap and the element it falls on,
-/// both flattened in row-major order. Taps in the padding are left out.
+/// both flattened in row-major order. Taps in the padding are left out; the numbers of those of a kernel larger than memory saturate.
 pub(super) fn covered(
     windows: &[Windows],
     lengths: &[usize],
@@ -136,8 +136,9 @@ pub(super) fn covered(
         let window = index / elements(&counts[axis + 1..]) % counts[axis];
         let along = windows.inside(window, length);
         let join = |(outer_tap, outer_element)| {
+            let outer_tap: usize = windows.kernel.saturating_mul(outer_tap);
             let pair =
-                move |(tap, element)| (outer_tap * windows.kernel + tap, outer_element * length + element);
+                move |(tap, element)| (outer_tap.saturating_add(tap), outer_element * length + element);
             along.clone().map(pair)
         };
         outer.into_iter().flat_map(join).collect()
