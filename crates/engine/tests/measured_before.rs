@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{WIDTH, check, engine, input};
 use paceline_device::BatchSizes;
-use paceline_device::fake::{FakeProgram, rows};
+use paceline_device::fake::{FakeProgram, Outcome, rows};
 use paceline_engine::{Engine, LoadOptions, MeasuredCost};
 
 const MS: Duration = Duration::from_millis(1);
