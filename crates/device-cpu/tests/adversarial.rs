@@ -386,6 +386,23 @@ fn pools_of_nearly_nothing_but_padding_are_evaluated_without_a_kernel() {
 }
 
 #[test]
+fn strides_beyond_the_image_give_its_first_window() {
+    for stride in [100, 1 << 31, (1 << 60) + 1, 1 << 62, usize::MAX] {
+        for (axes, groups, channels) in [(1, 1, 2), (1, 4, 4), (1, 4, 8), (2, 1, 4), (2, 4, 4), (2, 4, 8)] {
+            let mut s = Pieces::new(5);
+            let x = s.input(&[4, 5, 5][..=axes]);
+            let w = s.random(&[&[channels, 4 / groups][..], &[3, 3][..axes]].concat(), 1.0);
+            let conv = Conv { stride: vec![stride; axes], groups, ..Conv::new(axes) };
+            let y = s.node(Op::Conv(conv), &[x, w]);
+            let graph = s.finish(&[y]);
+            check("a convolution with a stride beyond the image", &graph);
+            let program = CpuDevice::new().compile(&graph, &CompileOptions::default()).unwrap();
+            assert!(program.without_kernel().is_empty(), "{:?}", program.without_kernel());
+        }
+    }
+}
+
+#[test]
 fn deep_graphs_and_many_axes_compile() {
     let mut s = Pieces::new(7);
     let mut y = s.input(&[3]);

@@ -153,10 +153,12 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Has the line go when nothing waits in it any more; whether it is gone now.
+    /// Has the line go when nothing waits in it any more; whether it is gone now. What waits there for company waits no longer: none
+    /// will come.
     pub(crate) fn retire_line(&mut self, line: usize) -> bool {
         if let Some(waiting) = &mut self.lines[line] {
             waiting.retired = true;
+            waiting.options.max_delay = 0;
         }
         self.collect(line)
     }

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{
-    Counted, WIDTH, balance, check, engine, eventually, gated, input, occupy, silence_scripted_panics,
+    Counted, WIDTH, balance, check, engine, eventually, gated, in_time, input, occupy,
+    silence_scripted_panics,
 };
 use paceline_device::fake::{FakeProgram, Gate, Latency, Outcome, rows};
 use paceline_device::{BatchSizes, DeviceError, Program};
@@ -186,6 +187,22 @@ fn unloading_refuses_what_comes_and_serves_what_waits() {
     assert_eq!((model.statistics().completed, model.statistics().refused.unloaded), (1, 2));
     assert_eq!(again.statistics().accepted, 1, "a new model counts for itself");
     assert_eq!((model.predicted_cost(1, 1), model.useful_batches(1)), (None, vec![]));
+}
+
+#[test]
+fn what_waits_for_company_is_served_when_its_model_goes_or_is_replaced() {
+    for is_replaced in [false, true] {
+        let engine = unmeasured(2);
+        let options = || LoadOptions::new().max_queue_delay(Duration::from_secs(1000));
+        let model = engine.load_with("patient", [Arc::new(plain()) as _], options()).unwrap();
+        let tickets: Vec<_> = (0..3).map(|_| model.submit([("x", input(1.0, 1))]).unwrap()).collect();
+        if is_replaced {
+            engine.replace("patient", [Arc::new(plain()) as _], options()).unwrap();
+        } else {
+            engine.unload("patient");
+        }
+        in_time(|| tickets.into_iter().for_each(|ticket| check(&ticket.wait().unwrap(), 1.0, 1)));
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ impl Lowering<'_> {
         }
         let spatial = [0, 1].map(|i| shape.input[i] + shape.padding[i].0 + shape.padding[i].1);
         check_image(shape.channels_in, spatial)?;
+        // No second window begins beyond the padded image: any larger stride is as good, and kernels multiply by it.
+        shape.stride = [0, 1].map(|i| shape.stride[i].min(spatial[i].max(1)));
         let usual = x.has_channels_last() || !shape.is_depthwise();
         let y = if op.stride.len() == 2 && shape.may_have_channels_last() && usual {
             self.destination_with_channels_last(node.outputs[0])

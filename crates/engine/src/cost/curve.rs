@@ -16,7 +16,7 @@ pub(super) fn grid(max: usize) -> Vec<usize> {
     let (mut sizes, mut size) = (Vec::new(), 1);
     while size < max {
         sizes.push(size);
-        size += if size < 32 { 1 } else { (1 << size.ilog2()) / 8 };
+        size = size.saturating_add(if size < 32 { 1 } else { (1 << size.ilog2()) / 8 });
     }
     sizes.push(max);
     sizes

@@ -20,6 +20,7 @@ fn the_grid_has_every_small_size_and_the_largest() {
     assert!(sizes.len() < 70, "{}", sizes.len());
     assert_eq!(grid(1), [1]);
     assert_eq!(grid(3), [1, 2, 3]);
+    assert!(grid(usize::MAX).len() < 600 && grid(usize::MAX).ends_with(&[usize::MAX]));
     for max in 1..600 {
         assert!(grid(max).is_sorted_by(|a, b| a < b));
     }

@@ -8,7 +8,7 @@ use crate::cost::CostTable;
 use crate::loaded::Loaded;
 use crate::queue::LineOptions;
 use crate::serving::Serving;
-use crate::sync::lock;
+use crate::sync::{Thread, lock};
 
 /// Why a model is not added or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,10 @@ impl Dispatch {
         model.version += 1;
         let (version, old) = (model.version, std::mem::replace(&mut model.lines, new));
         let gone = state.retire_lines(&old);
+        let woken = self.rouse(&mut state);
         drop(state);
         drop(gone);
+        woken.iter().for_each(Thread::unpark);
         Ok(version)
     }
 
@@ -70,8 +72,10 @@ impl Dispatch {
         let Some(slot) = state.find(name) else { return false };
         let Some(model) = state.models[slot].take() else { return false };
         let gone = state.retire_lines(&model.lines);
+        let woken = self.rouse(&mut state);
         drop(state);
         drop((gone, model));
+        woken.iter().for_each(Thread::unpark);
         true
     }
 
