@@ -70,7 +70,7 @@ impl Dispatch {
         self.end(&lane);
         let mut state = lock(&self.state);
         state.record(done);
-        state.posts[lane.index()].helps = false;
+        let helped = std::mem::take(&mut state.posts[lane.index()].helps);
         if state.alive > state.wanted {
             // At once, so that of lanes that become free together not one too many goes.
             let woken = self.leave(&mut state, &lane);
@@ -109,6 +109,8 @@ impl Dispatch {
                     None
                 }
             };
+            // In the same moment, or the caller whom it helped would take it, and leave its own lane to be woken.
+            state.posts[lane.index()].awake = helped;
             let thread = self.settle(&mut state, lane, alarm);
             drop(state);
             if let Some(thread) = thread {
