@@ -119,7 +119,8 @@ impl Dispatch {
         // Counted before a lane can answer it, so that no more requests are ever answered than were accepted.
         loaded.counters.accepted();
         let (first, due) = (state.queue.next_number(), request.due());
-        if state.idle.is_empty() {
+        let is_lent = state.posts.iter().any(|post| post.helps);
+        if state.idle.is_empty() && !is_lent {
             state.contended = request.now;
         }
         for mut part in parts {
@@ -129,7 +130,7 @@ impl Dispatch {
             state.queue.push(line, &Arrival { samples, bytes, ..*request }, load.lanes, part);
             if let Some(lane) = state.take_idle(true) {
                 woken.extend(self.call(&mut state, Call::Serve(lane)));
-            } else if state.posts.iter().any(|post| post.helps) {
+            } else if is_lent {
                 self.wanted.store(true, Ordering::Relaxed);
             }
         }

@@ -28,7 +28,7 @@ pub(super) struct State {
     /// Lanes that there shall be; the next that become free are retired until that many are left.
     pub(super) wanted: usize,
     pub(super) series: Series,
-    /// When a request last found no lane idle; 0 as long as none has.
+    /// When a request last found no lane idle or lent; 0 as long as none has.
     pub(super) contended: Nanos,
     pub(super) phase: Phase,
 }
