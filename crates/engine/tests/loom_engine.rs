@@ -344,7 +344,7 @@ fn a_lane_that_helps_against_submit() {
     let seen = Arc::clone(&helped);
     explore_up_to(2, move || {
         let engine = Engine::builder().lanes(2).build().unwrap();
-        let program = plain().latency(Latency::sleep(Duration::from_micros(110), Duration::ZERO));
+        let program = plain().latency(Latency::sleep(Duration::from_micros(200), Duration::ZERO));
         let program = Helpable { program: Arc::new(program), helped: Arc::clone(&helped) };
         let model = engine.load_with("helped", [Arc::new(program) as _], unmeasured()).unwrap();
         infer(&model, 1.0, 1);
@@ -362,7 +362,7 @@ fn a_lane_that_helps_against_submit() {
 fn a_lane_that_was_called_to_help_against_a_caller() {
     explore_up_to(2, move || {
         let engine = Engine::builder().lanes(2).build().unwrap();
-        let program = plain().latency(Latency::sleep(Duration::from_micros(110), Duration::ZERO));
+        let program = plain().latency(Latency::sleep(Duration::from_micros(200), Duration::ZERO));
         let program = Helpable { program: Arc::new(program), helped: Arc::default() };
         let model = engine.load_with("helped", [Arc::new(program) as _], unmeasured()).unwrap();
         infer(&model, 1.0, 1);

@@ -17,8 +17,8 @@ use crate::clock::Nanos;
 use crate::serving::Serving;
 use crate::sync::Thread;
 
-/// Shorter executions are over before a lane that slept has come.
-const LONG_NS: Nanos = 100_000;
+/// Of shorter executions hardly anything is left when a lane that slept has come.
+const LONG_NS: Nanos = 150_000;
 /// Shorter executions have little that is worth sharing.
 const HELPED_FROM_NS: Nanos = 30_000;
 /// One lane is called for each so much predicted time, and at least one.
