@@ -44,7 +44,9 @@ fn an_engine_starts_from_costs_measured_before_and_does_not_measure() {
 fn a_bucket_that_is_prepared_by_its_first_request_is_not_thought_slow_for_it() {
     let program = FakeProgram::new(rows(WIDTH)).batch_sizes(BatchSizes::Buckets(vec![1, 32]));
     let program = program.script(|execution| {
-        std::thread::sleep(if execution.number == 1 { 300 * MS } else { MS });
+        if execution.number == 1 {
+            std::thread::sleep(1000 * MS);
+        }
         Outcome::Compute
     });
     let (_engine, model) = engine(1, &Arc::new(program));
@@ -52,7 +54,7 @@ fn a_bucket_that_is_prepared_by_its_first_request_is_not_thought_slow_for_it() {
     for _ in 0..2 {
         check(&model.infer([("x", input(1.0, 32))]).unwrap(), 1.0, 32);
         let (mean, _) = model.predicted_cost(32, 1).unwrap();
-        assert!(mean < 200 * MS, "{mean:?}");
+        assert!(mean < 500 * MS, "{mean:?}");
     }
 }
 
