@@ -25,9 +25,8 @@ const HELPED_FROM_NS: Nanos = 30_000;
 const NS_A_HELPER: Nanos = 50_000;
 /// How long a lane that helped stays awake; and how long ago a lane must have executed to be lent to a short execution.
 pub(super) const AWAKE_NS: Nanos = 100_000;
-/// So many executions, each of which begins so soon after the one before should have ended, make a series.
+/// So many executions, each of which begins no longer than it takes after the one before should have ended, make a series.
 const SERIES: u32 = 3;
-const SERIES_GAP_NS: Nanos = 50_000;
 
 /// What a lane executes at the moment.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +45,7 @@ pub(super) struct Series {
 impl Series {
     /// An execution begins that should take `predicted`; whether it is one of a series.
     fn goes_on(&mut self, now: Nanos, predicted: Nanos) -> bool {
-        let follows = now.saturating_sub(self.until) <= SERIES_GAP_NS;
+        let follows = now.saturating_sub(self.until) <= predicted;
         self.length = if follows { self.length.saturating_add(1) } else { 0 };
         self.until = now.saturating_add(predicted);
         self.length >= SERIES
