@@ -190,7 +190,7 @@ struct Machine;
 
 impl Limits for Machine {
     fn flops(&self, _: std::time::Duration) -> f64 {
-        1e9
+        1e12
     }
 
     fn read(&self, _: &[f32], _: std::time::Duration) -> f64 {
@@ -222,7 +222,7 @@ fn saturation_has_loops_of_both_kinds_and_says_what_bounds() {
     ];
     assert_eq!(got, expected);
     let ceilings = results.ceilings.as_ref().unwrap();
-    assert_eq!((ceilings.flops_with(2), ceilings.read_with(2, 1)), (Some(2e9), Some(2e10)));
+    assert_eq!((ceilings.flops_with(2), ceilings.read_with(2, 1)), (Some(2e12), Some(2e10)));
     let [bound] = &results.bounds[..] else { panic!("{:?}", results.bounds) };
     // The reference interpreter is slow: next to nothing is exhausted, and of that, an engine without work the least.
     let shares = [bound.shares.compute, bound.shares.memory, bound.shares.hand_off];
