@@ -229,7 +229,9 @@ impl Shared {
     fn make_room(&self, programs: &mut Programs) {
         let greatest = self.model.greatest();
         let made = |(_, program): &(&Vec<usize>, &Arc<Program>)| program.model.get().is_some();
-        while programs.iter().filter(made).count() > self.model.most_programs() {
+        let most = self.model.most_programs();
+        // Mostly there are so few that they need not be counted: every request comes here.
+        while programs.len() > most && programs.iter().filter(made).count() > most {
             // Nobody can begin to hold a program while the map is locked.
             let idle = programs
                 .iter()

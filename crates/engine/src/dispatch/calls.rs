@@ -115,15 +115,6 @@ impl Dispatch {
         if wanted { post.thread.clone() } else { None }
     }
 
-    /// Takes back a lane that was called to help, before its thread has come.
-    pub(super) fn recall(&self, state: &mut State) -> Option<Lane> {
-        let is_for_help = |post: &&mut Post| matches!(post.called, Some(Call::Help(..)));
-        let post = state.posts.iter_mut().find(is_for_help)?;
-        let Some(Call::Help(lane, ..)) = post.called.take() else { unreachable!("it was called to help") };
-        post.helps = false;
-        Some(lane)
-    }
-
     /// Puts a lane where its thread looks for it; the thread to be woken, if it has come to its post once and sleeps.
     pub(super) fn call(&self, state: &mut State, call: Call) -> Option<Thread> {
         let index = match &call {

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::calls::Call;
-use super::state::State;
+use super::state::{Post, State};
 use super::{Dispatch, Lane};
 use crate::clock::Nanos;
 use crate::serving::Serving;
@@ -98,6 +98,15 @@ impl Dispatch {
 }
 
 impl State {
+    /// Takes back a lane that was called to help, before its thread has come.
+    pub(super) fn recall(&mut self) -> Option<Lane> {
+        let is_for_help = |post: &&mut Post| matches!(post.called, Some(Call::Help(..)));
+        let post = self.posts.iter_mut().find(is_for_help)?;
+        let Some(Call::Help(lane, ..)) = post.called.take() else { unreachable!("it was called to help") };
+        post.helps = false;
+        Some(lane)
+    }
+
     /// An idle lane that has not executed for a moment, and whose thread is awake; in a series also one that sleeps.
     fn take_ready(&mut self, now: Nanos, is_series: bool) -> Option<Lane> {
         let is_ready = |lane: &Lane| {

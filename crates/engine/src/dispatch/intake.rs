@@ -75,7 +75,7 @@ impl Dispatch {
             return None;
         }
         let serving = Arc::clone(state.serving[line].as_ref()?);
-        let lane = state.take_idle(false).or_else(|| self.recall(&mut state))?;
+        let lane = state.take_idle(false).or_else(|| state.recall())?;
         state.queue.charge(line, predicted);
         state.posts[lane.index()].alarm = None;
         state.assign(&lane, samples, now, predicted);
